@@ -1,0 +1,71 @@
+"""edgeproof: fit a vision network to an edge device's budget, prove that it fits, and run it there.
+
+    import edgeproof as ep
+
+    ep.Orientation()("photo.jpg").turn                  # 90: turn it 90 degrees clockwise
+    ep.fit_budget("orientation", data="photos", budget="p99<35ms, drop<1%").bundle
+    ep.check_bundle("orientation.edge").verdict         # "ok"
+
+Everything is imported on first use: `import edgeproof` alone loads no library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from edgeproof._version import __version__
+
+if TYPE_CHECKING:
+    from edgeproof.bundles.bundle import Bundle, open_bundle
+    from edgeproof.core.budget import Budget
+    from edgeproof.core.errors import EdgeproofError
+    from edgeproof.core.results import OrientationResult
+    from edgeproof.engines import open_engine
+    from edgeproof.fit.check import CheckResult
+    from edgeproof.fit.check import check as check_bundle
+    from edgeproof.fit.result import FitResult
+    from edgeproof.fit.run import fit as fit_budget
+    from edgeproof.tasks.orientation import Orientation
+
+_PUBLIC = {
+    "Budget": "edgeproof.core.budget:Budget",
+    "Bundle": "edgeproof.bundles.bundle:Bundle",
+    "CheckResult": "edgeproof.fit.check:CheckResult",
+    "EdgeproofError": "edgeproof.core.errors:EdgeproofError",
+    "FitResult": "edgeproof.fit.result:FitResult",
+    "Orientation": "edgeproof.tasks.orientation:Orientation",
+    "OrientationResult": "edgeproof.core.results:OrientationResult",
+    "check_bundle": "edgeproof.fit.check:check",
+    "fit_budget": "edgeproof.fit.run:fit",
+    "open_bundle": "edgeproof.bundles.bundle:open_bundle",
+    "open_engine": "edgeproof.engines:open_engine",
+}
+
+__all__ = [
+    "Budget",
+    "Bundle",
+    "CheckResult",
+    "EdgeproofError",
+    "FitResult",
+    "Orientation",
+    "OrientationResult",
+    "__version__",
+    "check_bundle",
+    "fit_budget",
+    "open_bundle",
+    "open_engine",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'edgeproof' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

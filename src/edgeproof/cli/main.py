@@ -1,0 +1,98 @@
+"""`edgeproof`: finds the verb, and turns every error into one line and the right exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from edgeproof._version import __version__
+from edgeproof.cli.output import complain
+from edgeproof.core.errors import EdgeproofError, UsageError, did_you_mean
+
+# verb -> (module:command, one line of help). The module is imported when the verb is used, so that
+# `edgeproof --help` costs nothing. Two words make a verb too.
+VERBS = {
+    "fit": ("edgeproof.cli.fit:fit", "Make a network meet a budget, prove it, and seal it in a bundle."),
+    "check": ("edgeproof.cli.check:check", "Check on this machine that a bundle is what it was."),
+    "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
+    "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),
+}
+_INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """The verbs of `VERBS`, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        for words in (2, 1):
+            verb = " ".join(args[:words])
+            if verb in VERBS:
+                return verb, self.get_command(ctx, verb), args[words:]
+        if ctx.resilient_parsing:
+            return None, None, args
+        raise UsageError(f"There is no command {args[0]!r}.", hint=did_you_mean(args[0], VERBS))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgeproof")
+def cli() -> None:
+    """Make a trained vision network fit an edge device, prove that it does, and run it there.
+
+    \b
+    Examples:
+      edgeproof rotate ~/Pictures                     which photos are turned?
+      edgeproof rotate ~/Pictures --out upright       write upright copies
+      edgeproof fit orientation --data ~/Pictures --budget "p99<35ms, size<4MB"
+      edgeproof check orientation.edge                on the device
+
+    \b
+    Completion for bash (zsh and fish alike):
+      eval "$(_EDGEPROOF_COMPLETE=bash_source edgeproof)"
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with CONTRACT's codes."""
+    sys.exit(_run(args))
+
+
+def _run(args: list[str] | None) -> int:
+    try:
+        code = cli.main(args, prog_name="edgeproof", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except EdgeproofError as error:
+        complain(error)
+        return error.exit_code
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        complain(EdgeproofError("Interrupted.", hint="Nothing half-written was left."))
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): not an error, and stdout must not be flushed again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

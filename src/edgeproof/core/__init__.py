@@ -1,0 +1,1 @@
+"""What every other part stands on: values, errors, protocols, the registry. Imports nothing of ours."""

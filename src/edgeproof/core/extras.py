@@ -1,0 +1,26 @@
+"""Optional libraries: imported in the one place that uses them, and asked for by name when missing."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from edgeproof.core.errors import MissingExtraError
+
+
+def require(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import an optional module, or say exactly what to install.
+
+    Raises:
+        MissingExtraError: the module is not installed.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise  # the library is there and itself broken: its own message says more than ours would
+        raise MissingExtraError(
+            f"{purpose} needs the Python package {package}, which is not installed.",
+            hint=f'Install it with: pip install "edgeproof[{extra}]"',
+        ) from error

@@ -1,0 +1,43 @@
+"""One file for each runtime, found by name and imported on use.
+
+A row of `ENGINES` names a function `open_model(path, device, threads) -> Engine`. To add an engine: one
+file, one row, and the conformance suite in tests/engines runs against it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+from edgeproof.core.errors import UsageError
+from edgeproof.core.protocols import Engine
+from edgeproof.core.registry import Registry
+
+ENGINES = Registry(
+    "engine",
+    {
+        "onnxruntime": "edgeproof.engines.onnxruntime:open_model",
+        "null": "edgeproof.engines.null:open_model",
+    },
+)
+
+
+def open_engine(
+    model: str | os.PathLike[str], *, engine: str = "onnxruntime", device: str = "cpu", threads: int = 1
+) -> Engine:
+    """Open a model file in a runtime; use it as a context manager, or call `close()`.
+
+    Arguments:
+        model: path of the model file.
+        engine: a name of `ENGINES`.
+        device: where it must run; no other is used silently.
+        threads: threads inside one run, 1 or more.
+
+    Raises:
+        UnknownNameError: no engine of that name.
+        EngineError: the engine can't run on that device here.
+        ModelError: the file can't be read as a network.
+    """
+    if threads < 1:
+        raise UsageError(f"threads is {threads}.", hint="Use 1 or more; one thread a core at the most.")
+    return cast(Engine, ENGINES.load(engine)(os.fspath(model), device, threads))

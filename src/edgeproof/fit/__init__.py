@@ -1,0 +1,1 @@
+"""Fitting a network to a budget: the only place where optimising, verifying and measuring meet."""

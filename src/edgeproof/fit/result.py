@@ -1,0 +1,229 @@
+"""What `fit` found: one row for each candidate, one verdict for each clause, the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeproof.core.budget import Budget
+from edgeproof.core.errors import EdgeproofError
+from edgeproof.core.tensor import Array
+from edgeproof.fit.candidates import Built, Candidate
+from edgeproof.fit.data import FitData
+from edgeproof.measure.runs import Run
+from edgeproof.measure.statistics import percentile
+from edgeproof.verify.outputs import OutputDifference
+from edgeproof.verify.paired import Drop
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How a file compares with the original on the evidence photos.
+
+    Attributes:
+        name: of the task's metric.
+        value, baseline: the metric, 0 to 1, of the file and of the original.
+        drop: the paired comparison; None where the file computes the same, so that nothing is to be estimated.
+        agreement: share of views where both answer the same.
+        differences: of the raw outputs.
+        verdict: on the limit of the drop.
+        photos_needed: how many would settle it, where the verdict is "not enough evidence" and a number can be told.
+        outputs: the file's outputs for each evidence row.
+    """
+
+    name: str
+    value: float
+    baseline: float
+    drop: Drop | None
+    agreement: float
+    differences: Sequence[OutputDifference]
+    verdict: str
+    photos_needed: int | None
+    outputs: Mapping[str, Array] = field(repr=False)
+
+    @property
+    def ci(self) -> tuple[float, float]:
+        """The 95 % interval of the drop."""
+        return (self.drop.low, self.drop.high) if self.drop else (0.0, 0.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """CONTRACT's `metric`, with more beside it."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "baseline": self.baseline,
+            "drop": self.drop.drop if self.drop else 0.0,
+            "ci": list(self.ci),
+            "n": self.drop.photos if self.drop else None,
+            "verdict": self.verdict,
+            "photos_needed": self.photos_needed,
+            "agreement": self.agreement,
+            "same_outputs": self.drop is None,
+            "views_lost": self.drop.lost if self.drop else 0,
+            "views_gained": self.drop.gained if self.drop else 0,
+            "p_value": self.drop.p_value if self.drop else None,
+            "max_abs": max((one.max_abs for one in self.differences), default=None),
+        }
+
+
+@dataclass
+class Row:
+    """One candidate: what was measured and what became of it.
+
+    Attributes:
+        status: "ok", "refused", "failed" or "pruned" (see CONTRACT).
+        reason: why it is not "ok".
+        ratio: of its time to the baseline's in the same rounds, with the 95 % interval.
+    """
+
+    candidate: Candidate
+    run: Run | None = None
+    built: Built | None = None
+    size_mb: float | None = None
+    status: str = "ok"
+    reason: str | None = None
+    ratio: tuple[float, float, float] | None = None
+    accuracy: Accuracy | None = None
+
+    @property
+    def id(self) -> str:
+        """The candidate's id."""
+        return self.candidate.id
+
+    def fail(self, error: EdgeproofError) -> None:
+        """Give up on it: building or running it raised an error."""
+        self.status, self.reason = "failed", error.message
+
+    def refuse(self, reason: str) -> None:
+        """It works and must not be shipped."""
+        self.status, self.reason = "refused", reason
+
+    def latency(self, p: float) -> float | None:
+        """A percentile in ms, None where it wasn't measured or the sample is too small."""
+        return percentile(self.run.latencies_ms, p) if self.run and self.run.blocks else None
+
+    def cold_s(self) -> float | None:
+        """The median of the fresh processes, in seconds."""
+        return sorted(self.run.cold_s)[len(self.run.cold_s) // 2] if self.run and self.run.cold_s else None
+
+    def as_json(self) -> dict[str, Any]:
+        """CONTRACT's row, with more beside it."""
+        recipe = self.candidate.recipe
+        return {
+            "id": self.id,
+            "engine": self.candidate.engine,
+            "precision": recipe.precision,
+            "quantizer": recipe.quantizer,
+            "threads": self.candidate.threads,
+            "status": self.status,
+            "reason": self.reason,
+            "latency_ms": {"p50": self.latency(0.5), "p90": self.latency(0.9), "p99": self.latency(0.99)},
+            "n": len(self.run.latencies_ms) if self.run else 0,
+            "ratio": list(self.ratio) if self.ratio else None,
+            "cold_s": self.cold_s(),
+            "rss_mb": self.run.peak_mb if self.run else None,
+            "size_mb": self.size_mb,
+            "energy_mj": None,
+            "metric": self.accuracy.as_json() if self.accuracy else None,
+            "notes": list(self.built.notes) if self.built else [],
+        }
+
+
+@dataclass(frozen=True)
+class ClauseVerdict:
+    """How one candidate stands to one clause.
+
+    Attributes:
+        value, ci: in the metric's unit; None where not measured.
+        margin: how far inside the limit, as a share of the limit; negative outside.
+        verdict: "pass", "fail", "not measured" or "not enough evidence".
+        needed: what would settle it, in words ("1,240 photos", "662 runs").
+    """
+
+    clause: str
+    candidate: str
+    unit: str
+    value: float | None
+    ci: tuple[float, float] | None
+    margin: float | None
+    verdict: str
+    needed: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """CONTRACT's row, with more beside it."""
+        return {
+            "clause": self.clause,
+            "candidate": self.candidate,
+            "value": self.value,
+            "unit": self.unit,
+            "ci": list(self.ci) if self.ci else None,
+            "margin": self.margin,
+            "verdict": self.verdict,
+            "needed": self.needed,
+        }
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The answer of `fit`.
+
+    Attributes:
+        rows: every candidate, the baseline first.
+        verdicts: in the order of speed: what held back candidates faster than the chosen one, then the chosen
+            one's own; where nothing was chosen, the nearest candidate's.
+        chosen: its id, or None when the budget can't be met.
+        nearest: for each clause that nothing met, the candidate that came nearest.
+    """
+
+    target: str
+    budget: Budget
+    rows: Sequence[Row]
+    verdicts: Sequence[ClauseVerdict]
+    chosen: str | None
+    data: FitData
+    host: dict[str, Any]
+    seconds: float
+    seed: int
+    bundle: Path | None = None
+    report: Path | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether a candidate meets every clause."""
+        return self.chosen is not None
+
+    def row(self, id: str) -> Row:
+        """The candidate of that id."""
+        return next(row for row in self.rows if row.id == id)
+
+    def evidence(self) -> dict[str, Any]:
+        """The document with every raw measurement, as bundles keep it and the report shows it."""
+        return self.as_json() | {"runs": [row.run.as_json() for row in self.rows if row.run]}
+
+    def as_json(self) -> dict[str, Any]:
+        """CONTRACT's document, with more beside it."""
+        return {
+            "target": self.target,
+            "asked": str(self.budget),
+            "baseline": self.rows[0].id,
+            "chosen": self.chosen,
+            "feasible": self.feasible,
+            "candidates": [row.as_json() for row in self.rows],
+            "budget": [verdict.as_json() for verdict in self.verdicts],
+            "bundle": str(self.bundle) if self.bundle else None,
+            "report": str(self.report) if self.report else None,
+            "photos": {
+                "evidence": self.data.photos,
+                "calibration": self.data.calibration_photos,
+                "views": int(self.data.truth.size),
+                "duplicates": self.data.duplicates,
+                "skipped": [
+                    {"path": str(path), "error": error.as_json()} for path, error in self.data.skipped
+                ],
+            },
+            "host": self.host,
+            "seconds": round(self.seconds, 1),
+            "seed": self.seed,
+        }

@@ -1,0 +1,1 @@
+"""Putting a collection of photos right."""

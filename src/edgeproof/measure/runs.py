@@ -1,0 +1,215 @@
+"""Measuring variants against each other: fresh processes, shuffled blocks, raw values kept."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeproof.core.errors import EdgeproofError, WorkerError
+from edgeproof.core.tensor import Array
+from edgeproof.measure.process import WorkerProcess
+
+WORKER = "edgeproof.measure.worker"
+_OPEN_TIMEOUT_S = 60.0
+BLOCK_MS = (
+    60.0  # long enough to drown the request's own cost, short enough that drift hits all variants alike
+)
+_BLOCK_RUNS = (3, 40)
+_OUTPUTS_TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing to measure: a model file in an engine with its options."""
+
+    id: str
+    model: Path
+    engine: str = "onnxruntime"
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass
+class Run:
+    """What was measured of one variant; raw values, statistics come later.
+
+    Attributes:
+        blocks: latencies in ms, one list for each round, in the order of the rounds.
+        cold_s, load_s, first_ms: one for each fresh process.
+        memory_mb: peak resident memory by phase, the largest of all processes; None where it can't be read.
+        error: why it could not be measured (further).
+    """
+
+    variant: Variant
+    blocks: list[list[float]] = field(default_factory=list)
+    cold_s: list[float] = field(default_factory=list)
+    load_s: list[float] = field(default_factory=list)
+    first_ms: list[float] = field(default_factory=list)
+    memory_mb: dict[str, float | None] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    error: EdgeproofError | None = None
+
+    @property
+    def latencies_ms(self) -> list[float]:
+        """All latencies in the order they were measured."""
+        return [value for block in self.blocks for value in block]
+
+    @property
+    def peak_mb(self) -> float | None:
+        """The largest of the phases."""
+        known = [value for value in self.memory_mb.values() if value is not None]
+        return max(known, default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for evidence.json."""
+        return {
+            "id": self.variant.id,
+            "engine": self.variant.engine,
+            "threads": self.variant.threads,
+            "info": self.info,
+            "cold_s": self.cold_s,
+            "load_s": self.load_s,
+            "first_ms": self.first_ms,
+            "memory_mb": self.memory_mb,
+            "blocks_ms": [[round(value, 4) for value in block] for block in self.blocks],
+            "error": self.error.as_json() if self.error else None,
+        }
+
+
+def open_request(variant: Variant, inputs: Mapping[str, Path], spawned: float) -> dict[str, Any]:
+    """The request that opens a variant in a measuring process."""
+    return {
+        "do": "open",
+        "spawned": spawned,
+        "model": str(variant.model),
+        "engine": variant.engine,
+        "device": variant.device,
+        "threads": variant.threads,
+        "inputs": {name: str(path) for name, path in inputs.items()},
+    }
+
+
+def measure(
+    runs: Sequence[Run],
+    inputs: Mapping[str, Path],
+    *,
+    rounds: int,
+    seed: int,
+    memory_mb: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> None:
+    """Measure every run in one fresh process each, in `rounds` rounds of shuffled blocks; adds to `runs`.
+
+    One process works at a time: the others wait on their pipes. All variants of one call share its rounds,
+    so block i of each was measured within the same second or two, whatever the machine did meanwhile.
+
+    Arguments:
+        inputs: the rows (.npy) that feed each input.
+    """
+    order = random.Random(seed)
+    with ExitStack() as stack:
+        workers: dict[str, WorkerProcess] = {}
+        for run in _shuffled(runs, order):
+            if run.error:
+                continue
+            worker = stack.enter_context(WorkerProcess(WORKER, memory_mb=memory_mb))
+            _guard(run, lambda run=run, worker=worker: _start(run, worker, inputs))  # type: ignore[misc]
+            workers[run.variant.id] = worker
+            progress()
+        for _ in range(rounds):
+            for run in _shuffled(runs, order):
+                if not run.error:
+                    worker = workers[run.variant.id]
+                    _guard(run, lambda run=run, worker=worker: _block(run, worker))  # type: ignore[misc]
+                progress()
+
+
+def _shuffled(runs: Sequence[Run], order: random.Random) -> list[Run]:
+    return order.sample(list(runs), len(runs))
+
+
+def _guard(run: Run, step: Callable[[], None]) -> None:
+    try:
+        step()
+    except EdgeproofError as error:
+        run.error = error
+
+
+def _start(run: Run, worker: WorkerProcess, inputs: Mapping[str, Path]) -> None:
+    answer = worker.ask(open_request(run.variant, inputs, worker.spawned), _OPEN_TIMEOUT_S)
+    run.cold_s.append(answer["cold_s"])
+    run.load_s.append(answer["load_s"])
+    run.first_ms.append(answer["first_ms"])
+    run.info = answer["info"]
+    _keep_memory(run, answer)
+    # The first runs after opening still fill caches and arenas; they are neither "first" nor steady.
+    worker.ask({"do": "time", "runs": _BLOCK_RUNS[0]}, _OPEN_TIMEOUT_S)
+
+
+def _block(run: Run, worker: WorkerProcess) -> None:
+    typical = float(np.median(run.blocks[-1])) if run.blocks else run.first_ms[-1]
+    low, high = _BLOCK_RUNS
+    answer = worker.ask(
+        {"do": "time", "runs": int(np.clip(BLOCK_MS / max(typical, 1e-3), low, high))}, _OPEN_TIMEOUT_S
+    )
+    run.blocks.append(answer["latency_ms"])
+    _keep_memory(run, answer)
+
+
+def _keep_memory(run: Run, answer: dict[str, Any]) -> None:
+    for phase, value in answer["memory_mb"].items():
+        before = run.memory_mb.get(phase)
+        run.memory_mb[phase] = value if before is None else max(before, value or 0.0)
+
+
+def outputs_of(
+    variants: Sequence[Variant],
+    inputs: Mapping[str, Path],
+    work: Path,
+    *,
+    side_by_side: int = 1,
+    memory_mb: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> list[dict[str, Array] | EdgeproofError]:
+    """Each variant's outputs for every row of the inputs, or the error it met, from a process of its own.
+
+    Arguments:
+        work: a folder for what passes between the processes.
+        side_by_side: how many processes at a time; nothing is timed here.
+    """
+    answers: list[dict[str, Array] | EdgeproofError] = []
+    for start in range(0, len(variants), side_by_side):
+        with ExitStack() as stack:
+            asked = []
+            for number, variant in enumerate(variants[start : start + side_by_side]):
+                worker = stack.enter_context(WorkerProcess(WORKER, memory_mb=memory_mb))
+                asked.append((worker, variant, work / f"outputs-{number}.npz"))
+                _ask_outputs(worker, variant, inputs, asked[-1][2])
+            for worker, _, out in asked:
+                answers.append(_receive_outputs(worker, out))
+                progress()
+    return answers
+
+
+def _ask_outputs(worker: WorkerProcess, variant: Variant, inputs: Mapping[str, Path], out: Path) -> None:
+    with suppress(WorkerError):  # one that died already says so when its answer is awaited
+        worker.send(open_request(variant, inputs, worker.spawned))
+        worker.send({"do": "outputs", "out": str(out)})
+
+
+def _receive_outputs(worker: WorkerProcess, out: Path) -> dict[str, Array] | EdgeproofError:
+    try:
+        worker.receive(_OPEN_TIMEOUT_S)
+        worker.receive(_OUTPUTS_TIMEOUT_S)
+    except EdgeproofError as error:
+        return error
+    with np.load(out, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    out.unlink()
+    return found

@@ -1,0 +1,1 @@
+"""Work that flows: bounded, in order, on every core."""

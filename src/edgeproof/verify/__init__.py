@@ -1,0 +1,1 @@
+"""Whether a candidate still answers as the original does: tensors, accuracy, confidence."""
