@@ -12,6 +12,7 @@ Everything is imported on first use: `import edgeproof` alone loads no library.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from edgeproof._version import __version__
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from edgeproof.fit.result import FitResult
     from edgeproof.fit.run import fit as fit_budget
     from edgeproof.tasks.orientation import Orientation
+
+# ONNX Runtime's Linux builds from 1.29 on send usage events and keep an identifier in the home folder; the only
+# way to stop all of it is this variable, set before it is imported. Who wants it otherwise can say so.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "Budget": "edgeproof.core.budget:Budget",

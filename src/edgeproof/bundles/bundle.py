@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from edgeproof.bundles import manifest as manifests
 from edgeproof.bundles.manifest import FileEntry, Manifest
 from edgeproof.core.errors import BundleError, NotFoundError, StorageError, TamperedBundleError
-from edgeproof.core.files import directory_atomically, sha256_of, storage_error
+from edgeproof.core.files import check_writable, directory_atomically, sha256_of, storage_error
 from edgeproof.core.tensor import Array
 
 MANIFEST, GOLDEN, EVIDENCE = "manifest.json", "golden.npz", "evidence.json"
@@ -50,7 +51,7 @@ class Bundle:
         Raises:
             BundleError: there are none, or they can't be read.
         """
-        arrays = _read_npz(self.path / GOLDEN)
+        arrays = _read_npz(self._listed(GOLDEN))
         return Golden(
             {name[3:]: array for name, array in arrays.items() if name.startswith("in.")},
             {name[4:]: array for name, array in arrays.items() if name.startswith("out.")},
@@ -58,18 +59,40 @@ class Bundle:
 
     def evidence(self) -> dict[str, Any]:
         """Raw measurements, accuracy test and verdicts, as `fit` wrote them."""
-        data = _read_bounded(self.path / EVIDENCE, _MAX_EVIDENCE_BYTES)
+        data = _read_bounded(self._listed(EVIDENCE), _MAX_EVIDENCE_BYTES)
         try:
             return msgspec.json.decode(data, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BundleError(
                 f"{EVIDENCE} can't be read: {error}.", hint="Build the bundle again."
             ) from error
+
+    def _listed(self, name: str) -> Path:
+        if name not in self.manifest.files:  # then its digest was never checked
+            raise BundleError(f"{self.path} has no {name}.", hint="Build the bundle again.")
+        return self.path / name
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is a folder with a manifest."""
     return (Path(path) / MANIFEST).is_file()
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Check, before any work is done for it, that a bundle can be written to `path`.
+
+    Raises:
+        StorageError: something that is not a bundle stands there, or the folder is not ours to write to.
+    """
+    target = Path(path)
+    try:
+        if target.exists() and not is_bundle(target) and not (target.is_dir() and not any(target.iterdir())):
+            raise StorageError(
+                f"{target} is there already and is not a bundle.", hint="Choose another place with --out."
+            )
+    except OSError as error:
+        raise storage_error(target, error) from error
+    check_writable(target)
 
 
 def pack(
@@ -89,10 +112,7 @@ def pack(
         StorageError: disk full, no permission, or something that is not a bundle stands at `path`.
     """
     target = Path(path)
-    if target.exists() and not is_bundle(target) and not (target.is_dir() and not any(target.iterdir())):
-        raise StorageError(
-            f"{target} is there already and is not a bundle.", hint="Choose another place with --out."
-        )
+    check_place(target)
     buffer = io.BytesIO()
     arrays = {f"in.{name}": array for name, array in golden.inputs.items()}
     arrays.update({f"out.{name}": array for name, array in golden.outputs.items()})
@@ -139,7 +159,12 @@ def _check(file: Path, entry: FileEntry) -> None:
             hint="Files of a bundle stand in its folder; copy it with links resolved (cp -rL).",
         )
     try:
-        size = file.stat().st_size
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could wait for ever
+            raise TamperedBundleError(
+                f"{file} is not a regular file.", hint="Copy the whole bundle again from its source."
+            )
+        size = status.st_size
         same = size == entry.bytes and sha256_of(file) == entry.sha256
     except FileNotFoundError as error:
         raise TamperedBundleError(
@@ -175,6 +200,11 @@ def _read_npz(file: Path) -> dict[str, Array]:
                     f"{file} unpacks to more than {_MAX_GOLDEN_BYTES} bytes.", hint="Don't use it."
                 )
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+            found = {name: arrays[name] for name in arrays.files}
+            if not all(isinstance(array, np.ndarray) for array in found.values()):
+                raise BundleError(f"{file} holds what is no array.", hint="Build the bundle again.")
+            return found
+    except BundleError:
+        raise
+    except Exception as error:  # zip, deflate and npy each raise their own dozen, MemoryError among them
         raise BundleError(f"{file} can't be read: {error}.", hint="Build the bundle again.") from error

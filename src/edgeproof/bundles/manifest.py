@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
@@ -12,7 +11,7 @@ from edgeproof.core.errors import BundleError, NewerBundleError, TamperedBundleE
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
-_PLAIN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+_PLAIN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _UNSEALED = "0" * 64
 _SEAL = re.compile(rb'"digest": ?"([0-9a-f]{64})"')
 
@@ -68,7 +67,13 @@ def seal(manifest: Manifest) -> bytes:
     """The manifest's JSON with its digest filled in."""
     manifest = msgspec.structs.replace(manifest, digest=_UNSEALED)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    return text.replace(_UNSEALED.encode(), hashlib.sha256(text).hexdigest().encode(), 1)
+    return text.replace(_UNSEALED.encode(), _digest(text), 1)
+
+
+def _digest(data: bytes) -> bytes:
+    import hashlib  # brings OpenSSL with it: 4 MB that a process without bundles can do without
+
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def read(data: bytes) -> Manifest:
@@ -81,7 +86,7 @@ def read(data: bytes) -> Manifest:
     """
     try:
         version = msgspec.json.decode(data, type=_Version).format
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(
             f"The manifest can't be read: {error}.",
             hint="The bundle is damaged: copy it again from its source.",
@@ -92,15 +97,13 @@ def read(data: bytes) -> Manifest:
             hint="Update it: pip install -U edgeproof",
         )
     sealed = _SEAL.search(data)
-    if not sealed or hashlib.sha256(
-        data.replace(sealed.group(1), _UNSEALED.encode(), 1)
-    ).hexdigest().encode() != sealed.group(1):
+    if not sealed or _digest(data.replace(sealed.group(1), _UNSEALED.encode(), 1)) != sealed.group(1):
         raise TamperedBundleError(
             "The manifest was changed after it was sealed.", hint="Copy the bundle again from its source."
         )
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleError(
             f"The manifest is not complete: {error}.", hint="Build the bundle again."
         ) from error

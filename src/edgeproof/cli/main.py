@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from edgeproof._version import __version__
 from edgeproof.cli.output import complain
+from edgeproof.core.allocator import return_large_blocks
 from edgeproof.core.errors import EdgeproofError, UsageError, did_you_mean
 
 # verb -> (module:command, one line of help). The module is imported when the verb is used, so that
@@ -73,12 +75,15 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with CONTRACT's codes."""
+    return_large_blocks()
+    # As Ctrl-C: through every `finally`, so that workers end and temporary folders go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(_run(args))
 
 
 def _run(args: list[str] | None) -> int:
     try:
-        code = cli.main(args, prog_name="edgeproof", standalone_mode=False)
+        code = _invoke(args)
         sys.stdout.flush()
         return int(code or 0)
     except EdgeproofError as error:
@@ -96,3 +101,11 @@ def _run(args: list[str] | None) -> int:
         # Whoever read our output has gone (`| head`): not an error, and stdout must not be flushed again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _invoke(args: list[str] | None) -> Any:
+    if "_EDGEPROOF_COMPLETE" in os.environ:
+        cli.main(args, prog_name="edgeproof")
+    # For the rest not click's main(), which makes exit 1 of a pipe that breaks.
+    with cli.make_context("edgeproof", list(sys.argv[1:] if args is None else args)) as context:
+        return cli.invoke(context)

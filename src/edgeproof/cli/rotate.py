@@ -65,7 +65,11 @@ def rotate(
             hint="It takes JPEG, PNG, WebP, TIFF, BMP and GIF files.",
         )
     reports = []
-    with Orientation(model, turns=int(turns), threshold=threshold) as orientation, output.progress() as step:
+    threads = 1 if len(photos) > 1 else None  # many photos: a core each, none left for threads within a run
+    with (
+        Orientation(model, turns=int(turns), threshold=threshold, threads=threads) as orientation,
+        output.progress() as step,
+    ):
         orientation.open()
         step("looking at photos", 0, len(photos))
         for report in library.rotate(photos, orientation, out=target, workers=workers or usable_cores()):
@@ -141,7 +145,9 @@ def evaluate(
     photos = find_photos([folder])
     done = 0
     with (
-        Orientation(model, turns=int(turns), threshold=threshold, full_decode=full_decode) as orientation,
+        Orientation(
+            model, turns=int(turns), threshold=threshold, threads=1, full_decode=full_decode
+        ) as orientation,
         output.progress() as step,
     ):
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeproof.core.errors import BudgetError, did_you_mean
+from edgeproof.core.errors import BudgetError, NotFoundError, did_you_mean
 from edgeproof.core.files import storage_error
 
 _TIME = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
@@ -60,7 +60,7 @@ METRICS: dict[str, Metric] = {
     "drop": Metric("", _SHARE, "<", "accuracy lost against the original"),
 }
 
-_CLAUSE = re.compile(r"^\s*([A-Za-z_]\w*)\s*(<=|>=|<|>|=+)\s*(\S+?)\s*$")
+_CLAUSE = re.compile(r"^\s*([A-Za-z_]\w*)\s*(<=|>=|<|>|=+)\s*(\S.*?)\s*$")
 _NUMBER = re.compile(r"^([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*(\D*)$")
 _MAX_FILE = 64 * 1024
 
@@ -125,6 +125,7 @@ def _clause(text: str) -> Clause:
             hint="A clause is a name, < or >, a number and a unit, like p99<35ms; commas between clauses.",
         )
     name, sign, amount = found.groups()
+    amount = "".join(amount.split()) if _NUMBER.match(amount) else amount
     metric = METRICS.get(name.lower())
     if metric is None:
         raise BudgetError(f"A budget has no clause {name!r}.", hint=did_you_mean(name, METRICS))
@@ -173,6 +174,8 @@ def _read_toml(path: Path) -> list[str]:
         import tomllib
     else:
         import tomli as tomllib
+    if "\0" in str(path):
+        raise NotFoundError(f"{str(path)!r} isn't a path.", hint="Check the spelling of the path.")
     try:
         if path.stat().st_size > _MAX_FILE:
             raise BudgetError(
@@ -181,7 +184,7 @@ def _read_toml(path: Path) -> list[str]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise storage_error(path, error) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BudgetError(f"{path} is not TOML: {error}.", hint='Lines look like: p99 = "<35ms"') from error
     clauses = table.get("budget", table)
     if not isinstance(clauses, dict) or not all(isinstance(value, str) for value in clauses.values()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import tempfile
@@ -81,6 +80,21 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
             Path(temporary).unlink(missing_ok=True)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check that a file or folder can be made at `path`, before work is done that would be lost.
+
+    Raises:
+        StorageError: the nearest folder that exists is not ours to write to, or is no folder.
+    """
+    folder = Path(path).absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is not a folder.", hint="Choose another place.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise storage_error(folder, PermissionError(errno.EACCES, "permission denied"))
+
+
 def _rename_new(source: Path, target: Path) -> None:
     try:
         os.link(source, target)  # fails if the target is there, unlike rename
@@ -123,10 +137,7 @@ def directory_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
                     os.fsync(handle.fileno())
         building.chmod(0o777 & ~_umask())
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=".edgeproof-old-", dir=target.parent))
-            target.replace(old / target.name)
-            building.replace(target)
-            shutil.rmtree(old, ignore_errors=True)
+            _swap(building, target)
         else:
             building.replace(target)
         building = None
@@ -138,8 +149,26 @@ def directory_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(building, ignore_errors=True)
 
 
+def _swap(building: Path, target: Path) -> None:
+    # No rename replaces a folder that has files: the old one steps aside, and back if the new can't come.
+    aside = Path(tempfile.mkdtemp(prefix=".edgeproof-old-", dir=target.parent))
+    old = aside / target.name
+    try:
+        target.replace(old)
+        building.replace(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
+    finally:
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, as hexadecimal digits; reads it in pieces."""
+    import hashlib  # brings OpenSSL with it: 4 MB that a process without bundles can do without
+
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while piece := file.read(_READ):

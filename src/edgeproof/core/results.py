@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,20 +26,24 @@ class OrientationResult:
     turn: int
     confidence: float
     decision: str
-    probabilities: NDArray[np.float64]
+    # Not compared: arrays have no one truth value, and turn, confidence and decision say it all.
+    probabilities: NDArray[np.float64] = field(compare=False)
 
     def __post_init__(self) -> None:
         if self.turn not in TURNS:
             raise InputError(f"turn is {self.turn}.", hint=f"Expected one of {TURNS}.")
         if self.decision not in ("keep", "turn", "unsure"):
             raise InputError(f"decision is {self.decision!r}.", hint="Expected keep, turn or unsure.")
+        if not 0.0 <= self.confidence <= 1.0:
+            raise InputError(f"confidence is {self.confidence}.", hint="Expected a probability, 0 to 1.")
         if self.probabilities.shape != (4,):
             raise InputError(
                 f"probabilities has shape {self.probabilities.shape}.",
                 hint="Expected (4,), one for each turn.",
             )
-        if not np.isfinite(self.probabilities).all() or abs(float(self.probabilities.sum()) - 1.0) > 1e-3:
+        # `not >=` refuses NaN too; with no negative number and this sum, none is infinite.
+        if not (self.probabilities >= 0).all() or abs(float(self.probabilities.sum()) - 1.0) > 1e-3:
             raise InputError(
-                "probabilities are not finite numbers that sum to 1.",
+                "probabilities are not numbers of 0 or more that sum to 1.",
                 hint="The network gave NaN or infinity: check its file with `edgeproof check`.",
             )

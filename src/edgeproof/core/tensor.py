@@ -56,9 +56,14 @@ def check_feeds(specs: Sequence[TensorSpec], feeds: Tensors) -> None:
         InputError: naming what was expected and what came.
     """
     names = [spec.name for spec in specs]
+    if not isinstance(feeds, Mapping):
+        raise InputError(
+            f"The feeds are a {type(feeds).__name__}.",
+            hint=f"Expected a dict with an array for each of: {', '.join(map(str, specs))}.",
+        )
     for name in feeds:
         if name not in names:
-            raise InputError(f"The network has no input {name!r}.", hint=did_you_mean(name, names))
+            raise InputError(f"The network has no input {name!r}.", hint=did_you_mean(str(name), names))
     for spec in specs:
         if spec.name not in feeds:
             raise InputError(f"Input {spec.name!r} is missing.", hint=f"Expected: {spec}.")

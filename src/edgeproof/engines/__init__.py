@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import cast
 
-from edgeproof.core.errors import UsageError
+from edgeproof.core.errors import NotFoundError, UsageError
 from edgeproof.core.protocols import Engine
 from edgeproof.core.registry import Registry
 
@@ -36,8 +36,12 @@ def open_engine(
     Raises:
         UnknownNameError: no engine of that name.
         EngineError: the engine can't run on that device here.
+        NotFoundError: there is no such file.
         ModelError: the file can't be read as a network.
     """
     if threads < 1:
         raise UsageError(f"threads is {threads}.", hint="Use 1 or more; one thread a core at the most.")
-    return cast(Engine, ENGINES.load(engine)(os.fspath(model), device, threads))
+    path = os.fspath(model)
+    if "\0" in path:  # the system's calls raise ValueError for it
+        raise NotFoundError(f"{path!r} isn't a path.", hint="Check the spelling of the path.")
+    return cast(Engine, ENGINES.load(engine)(path, device, threads))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from pathlib import Path
 from typing import Any
 
+from edgeproof.core.allocator import release_free_memory
 from edgeproof.core.errors import EngineError, ModelError, NotFoundError
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider"}
 _MAX_BYTES = 2 << 30  # protobuf's own limit for one message
+_NOISE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : "
+    r"|Load model from .*? failed:"
+    r"|/onnxruntime_src/\S+:\d+ .*?\)(?: const)? (?=[A-Z])"
+)
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -48,19 +56,48 @@ def _load(path: str, provider: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = (
+        False  # no faster here, and each of the threads that share a session keeps 10 MB
+    )
+    if _small_arena():
+        options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4  # what it logs as errors also comes as exceptions, which we translate
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[provider])
+        session = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # the library raises a dozen unrelated types, one for each status code
         raise ModelError(
-            f"{path} can't be opened by ONNX Runtime: {_first_line(error)}",
+            f"{path} can't be opened by ONNX Runtime: {_reason(error)}",
             hint="The file may be cut short or of an unsupported opset: check where it came from.",
         ) from error
+    release_free_memory()
+    return session
 
 
-def _first_line(error: Exception) -> str:
+@functools.cache
+def _small_arena() -> bool:
+    """Give this process an arena that grows by 4 MB at the most; False where somebody gave it another already.
+
+    By default each step doubles the last one: two threads in one network then hold 25 to 33 MB for
+    activations of 18, against 21 MB so, at the same speed (orientation network, ONNX Runtime 1.31).
+    """
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    arena = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 0, "max_power_of_two_extend_bytes": 4 << 20})
+    try:
+        onnxruntime.create_and_register_allocator(memory, arena)
+    except Exception:  # one of the library's many types; the program around us has set its own
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    """What the library says went wrong, without its codes, its source lines and its signatures."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return line if len(line) <= 300 else line[:297] + "..."
+    reason = _NOISE.sub("", line).strip() or line
+    return reason if len(reason) <= 300 else reason[:297] + "..."
 
 
 def _spec(value: Any) -> TensorSpec:
@@ -106,7 +143,7 @@ class OnnxRuntime:
             return dict(zip(self._names, session.run(self._names, dict(feeds)), strict=True))
         except Exception as error:
             raise EngineError(
-                f"ONNX Runtime failed: {_first_line(error)}", hint="Check the network with `edgeproof check`."
+                f"ONNX Runtime failed: {_reason(error)}", hint="Check the network with `edgeproof check`."
             ) from error
 
     def close(self) -> None:

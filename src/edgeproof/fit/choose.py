@@ -18,10 +18,10 @@ def refuse_slower(rows: Sequence[Row]) -> None:
     """Fill in each row's ratio to the baseline (the first row) and refuse what is surely slower."""
     baseline = rows[0]
     for row in rows[1:]:
-        if row.status != "ok" or not row.run or not baseline.run:
+        if not row.run or not row.run.blocks or not baseline.run or not baseline.run.blocks:
             continue
         row.ratio = ratio(row, baseline)
-        if row.ratio[1] > SLOWER:
+        if row.status == "ok" and row.ratio[1] > SLOWER:
             middle, low, high = row.ratio
             row.refuse(f"slower than the original: {middle:.2f}x its time ({low:.2f} to {high:.2f})")
     baseline.ratio = (1.0, 1.0, 1.0)

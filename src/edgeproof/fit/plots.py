@@ -13,21 +13,13 @@ Range = tuple[float, float]
 
 _WIDTH, _HEIGHT = 480.0, 330.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 44.0
-_LETTER = 6.6  # width of a figure or letter at the labels' font size, the widest of the system fonts
+_LETTER = 7.2  # width of a figure or letter at the labels' font size, the widest of the system fonts
 _WIDE = 5.0  # times the smallest value; from there a linear axis squeezes the fast candidates together
 _BINS = 150
-# Where a label may stand from its marker, the nearest first: right, left, above, below, then further out.
+# Where a label may stand from its marker: slantwise first, clear of the error bars; then further out.
 _REACHES = (9.0, 17.0, 26.0, 38.0, 52.0, 68.0)
-_DIRECTIONS = (
-    (1.0, 0.0),
-    (-1.0, 0.0),
-    (0.0, -1.0),
-    (0.0, 1.0),
-    (0.7, -0.7),
-    (0.7, 0.7),
-    (-0.7, -0.7),
-    (-0.7, 0.7),
-)
+_SLANTS = ((0.9, -0.9), (-0.9, -0.9), (0.9, 0.9), (-0.9, 0.9))
+_DIRECTIONS = (*_SLANTS, (1.0, 0.0), (-1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ def positive_scale(values: Iterable[float], start: float, end: float) -> Scale:
     known = [value for value in values if 0.0 < value < math.inf] or [1.0]
     low, high = min(known), max(known)
     if high > _WIDE * low:
-        return Scale(low / 1.15, high * 1.15, start, end, log=True)
+        return Scale(low / 1.25, high * 1.15, start, end, log=True)
     return Scale(0.0, high * 1.08, start, end, log=False)
 
 
@@ -160,7 +152,8 @@ def scatter(
             f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>'
         )
         parts.append(
-            f'<text class="limit" x="{_WIDTH - _RIGHT - 4}" y="{place - 5:.1f}" text-anchor="end">{escape(limit[1])}</text>'
+            f'<text class="limit" x="{_WIDTH - _RIGHT - 4}" y="{place - 5:.1f}" text-anchor="end">'
+            f"{escape(limit[1])}</text>"
         )
     # The chosen one last, so that nothing covers it.
     ordered = sorted(points, key=lambda point: point.state == "chosen")
@@ -185,7 +178,10 @@ def _axes(x: Scale, y: Scale, x_title: str, y_title: str) -> Iterable[str]:
     scale = " (logarithmic)" if x.log else ""
     yield f'<text class="axis" x="{right}" y="{_HEIGHT - 8}" text-anchor="end">{escape(x_title)}{scale}</text>'
     middle = (_TOP + bottom) / 2
-    yield f'<text class="axis" transform="translate(13 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_title)}</text>'
+    yield (
+        f'<text class="axis" transform="translate(13 {middle:.0f}) rotate(-90)" text-anchor="middle">'
+        f"{escape(y_title)}</text>"
+    )
 
 
 def _tick(value: float) -> str:
@@ -202,7 +198,7 @@ def _bars(point: Point, x: Scale, y: Scale) -> str:
         ends = [y.at(end) for end in point.y_range]
         parts.append(f"M{across:.1f} {ends[0]:.1f}V{ends[1]:.1f}")
         parts += [f"M{across - 3:.1f} {end:.1f}h6" for end in ends]
-    return f'<path class="bar {point.state} f{point.family}" d="{"".join(parts)}"/>' if parts else ""
+    return f'<path class="bar {point.state} f{point.family % 4}" d="{"".join(parts)}"/>' if parts else ""
 
 
 def _dot(point: Point, x: Scale, y: Scale) -> str:
@@ -213,19 +209,37 @@ def marker(family: int, state: str, x: float, y: float, detail: str = "") -> str
     """A candidate's marker: circle, square, diamond or triangle by family; a ring if chosen, hollow if refused."""
     r = 6.0 if state == "chosen" else 4.5
     shapes = (
-        f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0Z",
-        f"M{x - 0.9 * r:.1f} {y - 0.9 * r:.1f}h{1.8 * r:.1f}v{1.8 * r:.1f}h{-1.8 * r:.1f}Z",
-        f"M{x:.1f} {y - 1.25 * r:.1f}l{1.25 * r:.2f} {1.25 * r:.2f}l{-1.25 * r:.2f} {1.25 * r:.2f}l{-1.25 * r:.2f} {-1.25 * r:.2f}Z",
-        f"M{x:.1f} {y - 1.2 * r:.1f}l{1.15 * r:.2f} {2.1 * r:.2f}h{-2.3 * r:.2f}Z",
+        f"M-{r} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 -{2 * r} 0Z",
+        f"M-{0.9 * r} -{0.9 * r}h{1.8 * r}v{1.8 * r}h-{1.8 * r}Z",
+        f"M0 -{1.25 * r}L{1.25 * r} 0L0 {1.25 * r}L-{1.25 * r} 0Z",
+        f"M0 -{1.2 * r}L{1.2 * r} {r}H-{1.2 * r}Z",
     )
     hover = f"<title>{escape(detail)}</title>" if detail else ""
-    ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="11"/>' if state == "chosen" else ""
-    return f'<g class="dot {state} f{family % 4}">{hover}{ring}<path d="{shapes[family % 4]}"/></g>'
+    ring = '<circle class="ring" r="11"/>' if state == "chosen" else ""
+    return (
+        f'<g class="dot {state} f{family % 4}" transform="translate({x:.1f} {y:.1f})">'
+        f'{hover}{ring}<path d="{shapes[family % 4]}"/></g>'
+    )
+
+
+def legend(families: Sequence[str]) -> str:
+    """What the markers mean, as an HTML list; `families` in the order of their numbers."""
+    keys = [(family, "ok", name) for family, name in enumerate(families)]
+    keys += [(0, "chosen", "ringed: chosen"), (0, "refused", "hollow: refused or failed")]
+    items = (
+        f'<li><svg class="key" viewBox="0 0 24 24" aria-hidden="true">{marker(family, state, 12.0, 12.0)}</svg> '
+        f"{escape(name)}</li>"
+        for family, state, name in keys
+    )
+    return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _labels(points: Sequence[Point], x: Scale, y: Scale, limit: tuple[float, str] | None) -> Iterable[str]:
     """Each label at the first place near its marker that is free; a thin line leads there from further off."""
-    taken = [_box(x.at(point.x), y.at(point.y), 13.0, 13.0) for point in points]
+    taken = []
+    for point in points:
+        side = 24.0 if point.state == "chosen" else 13.0
+        taken.append(_box(x.at(point.x), y.at(point.y), side, side))
     if limit:
         width = _LETTER * len(limit[1])
         taken.append(_box(_WIDTH - _RIGHT - 4 - width / 2, y.at(limit[0]) - 7, width, 16.0))
@@ -236,7 +250,10 @@ def _labels(points: Sequence[Point], x: Scale, y: Scale, limit: tuple[float, str
         taken.append(_box(cx, cy, width, 13.0))
         if reach > _REACHES[1]:
             yield f'<line class="leader" x1="{across:.1f}" y1="{down:.1f}" x2="{cx:.1f}" y2="{cy:.1f}"/>'
-        yield f'<text class="label {point.state}" x="{cx:.1f}" y="{cy + 4:.1f}" text-anchor="middle">{escape(point.label)}</text>'
+        yield (
+            f'<text class="label {point.state}" x="{cx:.1f}" y="{cy + 4:.1f}" text-anchor="middle">'
+            f"{escape(point.label)}</text>"
+        )
 
 
 def _free_place(
@@ -284,7 +301,10 @@ def spreads(rows: Sequence[Spread]) -> str:
         f'<span style="left:{scale.at(value) / 10:.2f}%">{_tick(value)}</span>' for value in scale.ticks()
     )
     unit = "ms for one picture" + (" (logarithmic)" if scale.log else "")
-    return f'{"".join(lines)}<div class="spread" aria-hidden="true"><div class="name"></div><div class="ticks">{ticks}</div></div><p class="unit">{unit}</p>'
+    return (
+        f'{"".join(lines)}<div class="spread" aria-hidden="true"><div class="name"></div>'
+        f'<div class="ticks">{ticks}</div></div><p class="unit">{unit}</p>'
+    )
 
 
 def _mass(values: Sequence[float], scale: Scale) -> str:

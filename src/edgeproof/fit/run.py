@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from edgeproof.bundles.bundle import check_place
 from edgeproof.core.budget import Budget
 from edgeproof.core.errors import EdgeproofError, UsageError
 from edgeproof.core.extras import require
-from edgeproof.core.files import write_atomically
+from edgeproof.core.files import check_writable, write_atomically
 from edgeproof.devices.host import Host, describe_host, usable_cores
 from edgeproof.fit.accuracy import verify_files
 from edgeproof.fit.build import build_all
@@ -81,6 +82,8 @@ def fit(
     target = find_target(model, task)
     bundle = Path(out) if out is not None else Path(f"{target.name}.edge")
     page = Path(report) if report is not None else bundle.with_suffix(".report.html")
+    check_place(bundle)
+    check_writable(page)
     with tempfile.TemporaryDirectory(prefix="edgeproof-fit-") as folder:
         work = Path(folder)
         photos = gather(

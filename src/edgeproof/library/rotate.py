@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from edgeproof.imaging.find import find_photos
 from edgeproof.imaging.turn import turned_copy
 from edgeproof.streams.ordered import map_ordered
 from edgeproof.tasks.orientation import Orientation
+
+_LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,12 @@ def rotate(
         DiskFullError: there is no space left for copies.
     """
     orientation.open()
+    one_large = threading.Lock()
 
     def one(photo: tuple[Path, Path]) -> PhotoReport:
         path, name = photo
-        report = _look(path, orientation)
+        with one_large if _is_large(path) else nullcontext():
+            report = _look(path, orientation)
         if out is None or report.error or report.result is None:
             return report
         try:
@@ -98,6 +104,15 @@ def rotate(
         return PhotoReport(path, report.result, report.exif_orientation, None, copy)
 
     return map_ordered(one, photos, workers=workers)
+
+
+def _is_large(path: Path) -> bool:
+    # From here on a file's own bytes, and what a progressive JPEG or a PNG unpacks to, matter against the
+    # memory of the network: the workers take turns with these.
+    try:
+        return path.stat().st_size > _LARGE_BYTES
+    except OSError:
+        return False
 
 
 def _look(path: Path, orientation: Orientation) -> PhotoReport:

@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 
+from edgeproof.core.allocator import return_large_blocks
 from edgeproof.core.errors import EdgeproofError, WorkerError
 
 
 def serve(handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answer requests until the parent closes the pipe."""
+    return_large_blocks()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not end up between our answers

@@ -203,8 +203,15 @@ class Orientation:
                 settings = dict(bundle.manifest.settings)
         if self._threshold is not None:
             settings["threshold"] = self._threshold
-        engine = open_engine(path, engine=name, device=device, threads=self._threads or threads)
+        unknown = settings.keys() - OrientationTask().settings().keys()
+        if unknown:
+            raise ModelError(
+                f"{self._model} has settings that orientation doesn't know: {', '.join(sorted(unknown))}.",
+                hint="Build the bundle again with `edgeproof fit`.",
+            )
         task = OrientationTask(**settings)
+        threads = threads if self._threads is None else self._threads
+        engine = open_engine(path, engine=name, device=device, threads=threads)
         task.check(engine.inputs, engine.outputs)
         return engine, task
 

@@ -1,0 +1,28 @@
+"""What the C library's allocator keeps for itself although nobody uses it any more."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
+
+
+def return_large_blocks() -> None:
+    """Make every block of 1 MB and more go back to the system as soon as it is freed (glibc; elsewhere nothing).
+
+    By default the first large block that is freed raises that limit to its own size, up to 32 MB: after one
+    large photo the process would keep as much for good. It holds for the whole process, so only programs call it.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, 1 << 20)
+
+
+def release_free_memory() -> None:
+    """Give freed memory back to the system, where the C library can (glibc's malloc_trim; elsewhere nothing).
+
+    Opening a network parses and copies its weights several times; without this, two to three times the size
+    of the model file stays resident for as long as the process lives.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
