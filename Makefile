@@ -25,7 +25,7 @@ test: .venv/.test
 
 check: .venv/.test .venv/.check
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_file_sizes.py

@@ -32,9 +32,9 @@ def model_options(command: F) -> F:
         type=float,
         metavar="P",
         help="Confidence below which a photo is left alone as unsure. The default keeps the share of upright "
-        "photos that would be turned wrongly at 0.5 % or less; the price is that of turned photos of general "
-        "objects only about three in ten are put right (half of everyday scenes). 0.8 puts right every second "
-        "one and harms about 3 % of the upright ones.",
+        "photos that would be turned wrongly at 0.5 % or less (none of 306 measured). The price: of turned photos of "
+        "general objects three in ten are put right, of everyday scenes four in ten. 0.8 puts 45 and 57 % right, and "
+        "turns 3 to 4 % of the upright ones wrongly.",
     )(command)
     command = click.option(
         "--turns",

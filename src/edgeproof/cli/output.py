@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -44,8 +45,12 @@ class Output:
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print the command's JSON, if it was asked for."""
-        if self._json:
-            print(json.dumps(_finite(value), ensure_ascii=False))
+        if not self._json:
+            return
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Bytes of a file name that are no UTF-8 come out as \udcNN, which JSON reads back to the same name.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        print(json.dumps(_finite(value), ensure_ascii=False))
 
     def say(self, text: str, style: str = "") -> None:
         """One line for people; `[` is no markup here."""

@@ -46,6 +46,11 @@ def _fsync_directory(directory: Path) -> None:
             os.close(handle)
 
 
+def printable(path: str | os.PathLike[str]) -> str:
+    """A path as text that any encoding of Unicode takes: bytes of its name that are no UTF-8 become `\\xNN`."""
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> None:
     """Write `data` to `path` whole or not at all.
 

@@ -101,8 +101,8 @@ def _judge(row: Row, found: Accuracy | EdgeproofError) -> None:
     row.accuracy = found
     if found.drop is None:
         return
-    low, high = (f"{100 * end:+.1f}" for end in found.ci)
-    seen = f"{100 * found.drop.drop:+.1f} % ({low} to {high})"
+    low, high = (f"{100 * end:+.2f}" for end in found.ci)
+    seen = f"{100 * found.drop.drop:+.2f} % ({low} to {high})"
     if found.verdict == "fail":
         row.refuse(f"accuracy: drop {seen}")
     elif found.verdict == "not enough evidence":

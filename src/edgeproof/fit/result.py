@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeproof.core.budget import Budget
 from edgeproof.core.errors import EdgeproofError
+from edgeproof.core.files import printable
 from edgeproof.core.tensor import Array
 from edgeproof.fit.candidates import Built, Candidate
 from edgeproof.fit.data import FitData
@@ -212,15 +213,15 @@ class FitResult:
             "feasible": self.feasible,
             "candidates": [row.as_json() for row in self.rows],
             "budget": [verdict.as_json() for verdict in self.verdicts],
-            "bundle": str(self.bundle) if self.bundle else None,
-            "report": str(self.report) if self.report else None,
+            "bundle": printable(self.bundle) if self.bundle else None,
+            "report": printable(self.report) if self.report else None,
             "photos": {
                 "evidence": self.data.photos,
                 "calibration": self.data.calibration_photos,
                 "views": int(self.data.truth.size),
                 "duplicates": self.data.duplicates,
                 "skipped": [
-                    {"path": str(path), "error": error.as_json()} for path, error in self.data.skipped
+                    {"path": printable(path), "error": error.as_json()} for path, error in self.data.skipped
                 ],
             },
             "host": self.host,

@@ -36,7 +36,7 @@ _SCREEN_ROUNDS = 8
 _CONTENDERS = 4
 _CONTENDER_REACH = 1.25  # times the fastest one's median: what screening can't tell apart for sure
 _FINAL_PROCESSES = 2
-_FINAL_SECONDS = 30.0
+_FINAL_SECONDS = 10.0
 _MEMORY_SHARE = 0.8
 
 Progress = Callable[[str, int, int], None]

@@ -51,7 +51,7 @@ class Histogram:
         while self.high >= self.bins * self.width or self.low < -self.bins * self.width:
             self._widen()
         # Scaling by a power of two is exact. Where nothing is negative, conversion rounds down as floor does.
-        scaled = flat * flat.dtype.type(1.0 / self.width)
+        scaled = np.multiply(flat, 1.0 / self.width, dtype=flat.dtype)
         places = (np.floor(scaled, out=scaled) if low < 0 else scaled).astype(np.intp)
         places += self.bins
         self.counts += np.bincount(places, minlength=2 * self.bins)
