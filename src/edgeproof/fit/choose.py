@@ -12,6 +12,8 @@ from edgeproof.measure.statistics import ratio_interval
 # A candidate this much slower than the original, at the better end of its interval, is refused. The slack is
 # for what the same file differs between two processes.
 SLOWER = 1.02
+# What differs by less is as fast for a user; a wide interval alone, from few rounds, makes no tie.
+_ALIKE = 1.05
 
 
 def refuse_slower(rows: Sequence[Row]) -> None:
@@ -57,13 +59,18 @@ def choose(rows: Sequence[Row], budget: Budget) -> tuple[Row | None, list[Clause
         nearest = min(ranked, key=lambda row: (_unmet(verdicts[row.id]), speed(row)), default=None)
         return None, verdicts[nearest.id] if nearest else []
     fastest = eligible[0]
-    ties = [row for row in eligible if row is fastest or ratio(row, fastest)[1] <= 1.0]
+    ties = [row for row in eligible if row is fastest or _as_fast(row, fastest)]
     chosen = min(
         ties, key=lambda row: (round(row.size_mb or 0.0, 1), row.candidate.threads, _loss(row), row.id)
     )
     faster = ranked[: ranked.index(chosen)]
     held = [verdict for row in faster for verdict in verdicts[row.id] if verdict.verdict == UNDECIDED]
     return chosen, held[:1] + verdicts[chosen.id]
+
+
+def _as_fast(row: Row, fastest: Row) -> bool:
+    middle, low, _ = ratio(row, fastest)
+    return low <= 1.0 and middle <= _ALIKE
 
 
 def speed(row: Row) -> float:
