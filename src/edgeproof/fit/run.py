@@ -26,7 +26,7 @@ from edgeproof.fit.report import render
 from edgeproof.fit.result import FitResult, Row
 from edgeproof.fit.seal import seal
 from edgeproof.fit.target import Target, find_target
-from edgeproof.fit.verdicts import PERCENTILES
+from edgeproof.fit.verdicts import PERCENTILES, judge
 from edgeproof.measure.runs import BLOCK_MS, Run, Variant, measure
 from edgeproof.measure.statistics import minimum_runs
 
@@ -153,7 +153,7 @@ def _race(
         progress=steps.step,
     )
 
-    contenders = [row.run for row in _contenders(rows) if row.run]
+    contenders = [row.run for row in _contenders(rows, budget) if row.run]
     rounds = _final_rounds(contenders, budget)
     steps.start("measuring", _FINAL_PROCESSES * len(contenders) * (1 + rounds))
     for process in range(_FINAL_PROCESSES):
@@ -187,9 +187,10 @@ def _note_failures(rows: Sequence[Row]) -> None:
         raise rows[0].run.error  # without the original there is nothing to compare with
 
 
-def _contenders(rows: Sequence[Row]) -> list[Row]:
-    """The baseline and the few that may still be the fastest."""
+def _contenders(rows: Sequence[Row], budget: Budget) -> list[Row]:
+    """The baseline and the few that may still be the fastest to meet the budget."""
     able = sorted((row for row in rows if row.status == "ok"), key=speed)
+    able = [row for row in able if all(found.verdict != "fail" for found in judge(row, budget))] or able
     near = [row for row in able[:_CONTENDERS] if speed(row) <= _CONTENDER_REACH * speed(able[0])]
     return [rows[0], *(row for row in near if row is not rows[0])]
 
