@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgeproof.core.errors import ModelError
+from edgeproof.formats.onnx import load_model
 from edgeproof.optimize.calibrate import collect_ranges
 from edgeproof.optimize.int8 import dynamic_int8, static_int8
-from edgeproof.optimize.load import load_model
 from edgeproof.optimize.opset import to_opset
 from edgeproof.optimize.simplify import simplify
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeproof.core.errors import ModelError
-from edgeproof.optimize.load import load_model
+from edgeproof.formats.onnx import load_model
 from edgeproof.optimize.simplify import simplify
 
 

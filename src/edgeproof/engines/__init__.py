@@ -1,6 +1,6 @@
 """One file for each runtime, found by name and imported on use.
 
-A row of `ENGINES` names a function `open_model(path, device, threads) -> Engine`. To add an engine: one
+A row of `ENGINES` names a function `open_model(path, device, threads, options) -> Engine`. To add an engine: one
 file, one row, and the conformance suite in tests/engines runs against it.
 """
 
@@ -10,6 +10,7 @@ import os
 from typing import cast
 
 from edgeproof.core.errors import NotFoundError, UsageError
+from edgeproof.core.options import Options
 from edgeproof.core.protocols import Engine
 from edgeproof.core.registry import Registry
 
@@ -23,7 +24,12 @@ ENGINES = Registry(
 
 
 def open_engine(
-    model: str | os.PathLike[str], *, engine: str = "onnxruntime", device: str = "cpu", threads: int = 1
+    model: str | os.PathLike[str],
+    *,
+    engine: str = "onnxruntime",
+    device: str = "cpu",
+    threads: int = 1,
+    options: Options | None = None,
 ) -> Engine:
     """Open a model file in a runtime; use it as a context manager, or call `close()`.
 
@@ -32,9 +38,10 @@ def open_engine(
         engine: a name of `ENGINES`.
         device: where it must run; no other is used silently.
         threads: threads inside one run, 1 or more.
+        options: what the engine can do beyond that, by name; each engine's module lists its own.
 
     Raises:
-        UnknownNameError: no engine of that name.
+        UnknownNameError: no engine of that name, or it has no such option.
         EngineError: the engine can't run on that device here.
         NotFoundError: there is no such file.
         ModelError: the file can't be read as a network.
@@ -44,4 +51,4 @@ def open_engine(
     path = os.fspath(model)
     if "\0" in path:  # the system's calls raise ValueError for it
         raise NotFoundError(f"{path!r} isn't a path.", hint="Check the spelling of the path.")
-    return cast(Engine, ENGINES.load(engine)(path, device, threads))
+    return cast(Engine, ENGINES.load(engine)(path, device, threads, options or {}))

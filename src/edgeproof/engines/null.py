@@ -23,6 +23,7 @@ import numpy as np
 
 from edgeproof.core.errors import EngineError, ModelError
 from edgeproof.core.files import storage_error
+from edgeproof.core.options import Options, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 
@@ -52,10 +53,11 @@ class NullModel(msgspec.Struct, forbid_unknown_fields=True):
     crash_after: int | None = None
 
 
-def open_model(path: str, device: str, threads: int) -> Null:
+def open_model(path: str, device: str, threads: int, options: Options) -> Null:
     """Open a null model; see `edgeproof.engines.open_engine`."""
     if device != "cpu":
         raise EngineError(f"The null engine can't run on {device!r}.", hint="It knows: cpu.")
+    with_defaults(options, {}, whose="null engine")
     try:
         if Path(path).stat().st_size > _MAX_BYTES:
             raise ModelError(

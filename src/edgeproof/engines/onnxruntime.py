@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeproof.core.allocator import release_free_memory
 from edgeproof.core.errors import EngineError, ModelError, NotFoundError
+from edgeproof.core.options import Options, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 
@@ -31,13 +32,14 @@ _DTYPES = {
 }
 
 
-def open_model(path: str, device: str, threads: int) -> OnnxRuntime:
+def open_model(path: str, device: str, threads: int, options: Options) -> OnnxRuntime:
     """Open an .onnx file; see `edgeproof.engines.open_engine`."""
     if device not in _PROVIDERS:
         raise EngineError(
             f"The onnxruntime engine can't run on {device!r}.",
             hint=f"Devices it knows: {', '.join(_PROVIDERS)}.",
         )
+    with_defaults(options, {}, whose="onnxruntime engine")
     return OnnxRuntime(_load(path, _PROVIDERS[device], threads), threads)
 
 

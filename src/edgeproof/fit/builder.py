@@ -24,7 +24,7 @@ _Ranges = dict[str, dict[str, tuple[float, float]]]
 
 def handle(request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request; see the module's docstring."""
-    from edgeproof.optimize.load import load_model, save_model
+    from edgeproof.formats.onnx import load_model, save_model
 
     model = load_model(Path(request["model"]))
     match request["do"]:

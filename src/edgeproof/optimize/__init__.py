@@ -7,7 +7,7 @@ To write one, add a file here with one public function `name(model: onnx.ModelPr
 - `changed` is False, and `model` equal to what came, where there was nothing to do;
 - `notes` tells a user, in whole sentences, what was done and what was left alone and why;
 - what can't be used raises `ModelError`;
-- import onnx inside the function, with `edgeproof.core.extras.require` (see `graph.onnx_for`).
+- import onnx inside the function, with `edgeproof.core.extras.require` (see `edgeproof.formats.graph.onnx_for`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeproof.core.errors import DataError, InputError, ModelError
 from edgeproof.core.tensor import Tensors, TensorSpec, check_feeds
-from edgeproof.optimize.graph import copy_of, first_line, onnx_for
+from edgeproof.formats.graph import copy_of, first_line, onnx_for
 from edgeproof.optimize.histogram import Histogram
 from edgeproof.optimize.placement import place, ready_to_place
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeproof.optimize import PassResult
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     add_constant,
     constants,
     copy_of,
@@ -19,7 +18,8 @@ from edgeproof.optimize.graph import (
     takers,
     value_of,
 )
-from edgeproof.optimize.load import check_model
+from edgeproof.formats.onnx import check_model
+from edgeproof.optimize import PassResult
 
 if TYPE_CHECKING:
     import onnx

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from edgeproof.core.errors import EdgeproofError, ModelError
 from edgeproof.core.files import storage_error
+from edgeproof.formats.graph import copy_of, first_line, is_op, onnx_for
+from edgeproof.formats.onnx import check_model, load_model
 from edgeproof.optimize import PassResult
-from edgeproof.optimize.graph import copy_of, first_line, is_op, onnx_for
-from edgeproof.optimize.load import check_model, load_model
 from edgeproof.optimize.placement import place, ready_to_place
 from edgeproof.optimize.qdq import QDQWriter
 from edgeproof.optimize.rules.unused import drop_domains, drop_nodes, drop_tensors, share_constants

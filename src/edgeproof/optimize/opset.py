@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeproof.core.errors import ModelError
+from edgeproof.formats.graph import copy_of, first_line, onnx_for, opset_of
 from edgeproof.optimize import PassResult
-from edgeproof.optimize.graph import copy_of, first_line, onnx_for, opset_of
 
 if TYPE_CHECKING:
     import onnx

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeproof.formats.graph import attribute, constants, is_op, makers, pinned, takers, value_of
 from edgeproof.optimize import PassResult
-from edgeproof.optimize.graph import attribute, constants, is_op, makers, pinned, takers, value_of
 from edgeproof.optimize.opset import to_opset
 from edgeproof.optimize.rules.constants import store_constants
 from edgeproof.optimize.rules.unused import drop_weights_from_inputs

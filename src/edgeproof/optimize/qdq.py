@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeproof.core.errors import ModelError
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     add_constant,
     constants,
     names_in,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgeproof.core.errors import ModelError
+from edgeproof.formats.graph import copy_of, onnx_for
+from edgeproof.formats.onnx import check_model
 from edgeproof.optimize import PassResult
-from edgeproof.optimize.graph import copy_of, onnx_for
-from edgeproof.optimize.load import check_model
 from edgeproof.optimize.rules.batchnorm import fold_batch_norms
 from edgeproof.optimize.rules.constants import fold_constants, store_constants
 from edgeproof.optimize.rules.identities import drop_identities

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeproof.optimize.graph import copy_of
+from edgeproof.formats.graph import copy_of
 from edgeproof.optimize.rules.batchnorm import fold_batch_norms
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeproof.optimize.graph import constants, copy_of, value_of
+from edgeproof.formats.graph import constants, copy_of, value_of
 from edgeproof.optimize.rules.constants import fold_constants, store_constants
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeproof.optimize.graph import copy_of
+from edgeproof.formats.graph import copy_of
 from edgeproof.optimize.rules.normalisation import fold_normalisation
 
 CHANNELS = np.array([0.5, 2.0, 3.0], np.float32).reshape(1, 3, 1, 1)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeproof.optimize.graph import copy_of
+from edgeproof.formats.graph import copy_of
 from edgeproof.optimize.rules.pads import merge_pads
 
 SIDES = np.array([0, 0, 0, 1, 0, 0, 2, 1])

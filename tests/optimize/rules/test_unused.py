@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeproof.optimize.graph import copy_of
+from edgeproof.formats.graph import copy_of
 from edgeproof.optimize.rules.unused import (
     drop_domains,
     drop_nodes,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeproof.core.tensor import Array
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     attribute,
     constants,
     is_op,

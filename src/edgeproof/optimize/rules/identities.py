@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     attribute,
     constants,
     is_op,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     add_constant,
     attribute,
     constants,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     attribute,
     constants,
     is_op,

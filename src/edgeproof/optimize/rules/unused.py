@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from edgeproof.optimize.graph import (
+from edgeproof.formats.graph import (
     STANDARD,
     all_nodes,
     constants,

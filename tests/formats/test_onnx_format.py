@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from edgeproof.core.errors import EdgeproofError, ModelError, NotFoundError, StorageError
+from edgeproof.formats.onnx import load_model, save_model
 from edgeproof.optimize import load
-from edgeproof.optimize.load import load_model, save_model
 
 
 @pytest.fixture

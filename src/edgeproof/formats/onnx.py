@@ -10,7 +10,8 @@ import numpy as np
 
 from edgeproof.core.errors import ModelError
 from edgeproof.core.files import storage_error, write_atomically
-from edgeproof.optimize.graph import all_tensors, first_line, onnx_for, value_of
+from edgeproof.formats import Imported
+from edgeproof.formats.graph import all_tensors, first_line, onnx_for, value_of
 
 if TYPE_CHECKING:
     import onnx
@@ -27,8 +28,7 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         NotFoundError: no file there.
         StorageError: it can't be read.
         ModelError: it is empty, cut short, no ONNX file, over 2 GB, refers to data outside it, breaks the
-        ONNX
-            rules, or holds weights that are not numbers.
+            ONNX rules, or holds weights that are not numbers.
         MissingExtraError: onnx is not installed.
     """
     onnx = onnx_for("Reading a network to optimise it")
@@ -107,3 +107,8 @@ def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
             f"{path} would be over 2 GB, where ONNX files end.", hint="Store its weights as float16 first."
         )
     write_atomically(path, model.SerializeToString())
+
+
+def read(path: Path) -> Imported:
+    """The importer's door: see `edgeproof.formats.read_network`."""
+    return Imported(load_model(path))
