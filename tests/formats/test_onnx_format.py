@@ -6,7 +6,7 @@ import pytest
 
 from edgeproof.core.errors import EdgeproofError, ModelError, NotFoundError, StorageError
 from edgeproof.formats.onnx import load_model, save_model
-from edgeproof.optimize import load
+from edgeproof.formats import onnx as load
 
 
 @pytest.fixture
