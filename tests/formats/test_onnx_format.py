@@ -5,8 +5,9 @@ import onnx
 import pytest
 
 from edgeproof.core.errors import EdgeproofError, ModelError, NotFoundError, StorageError
-from edgeproof.formats.onnx import load_model, save_model
 from edgeproof.formats import onnx as load
+from edgeproof.formats.onnx import load_model, save_model
+
 
 
 @pytest.fixture
