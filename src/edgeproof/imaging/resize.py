@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,17 @@ from numpy.typing import NDArray
 from edgeproof.core.errors import InputError
 from edgeproof.imaging.decode import check_pixels
 
+# Which line each part takes next, and how much of it: index (side,), share float32 (side, 1).
+Taps = tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]
+
 
 def crop_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """The centre square of a picture, resampled by area: each new pixel is the mean of what it covers.
 
-    A pixel on the border between two new ones counts for each by the part that lies in it. (Pillow's BOX
-    filter gives it wholly to one of them, and the orientation network, trained on true means, loses 1 point
-    by that.) A turned picture gives the turned square, but for one pixel where the margin is odd.
+    A pixel on the border between two new ones counts for each by the part that lies in it. Pillow's BOX
+    filter, which gives it wholly to one of them, and its smoother filters are up to half a millisecond faster
+    and up to 1 point less or more right in the orientation network, which was trained on true means.
+    A turned picture gives the turned square, but for one pixel where the margin is odd.
 
     Arguments:
         pixels: uint8 (H, W, 3).
@@ -34,22 +39,33 @@ def crop_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     height, width, _ = pixels.shape
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
-    cut = pixels[top : top + short, left : left + short].reshape(short, short * 3)
-    tall = _sums(cut, side).reshape(side, short, 3)
-    wide = _sums(tall.transpose(1, 0, 2).reshape(short, side * 3), side).reshape(side, side, 3)
-    mean = wide.transpose(1, 0, 2) * np.float32((side / short) ** 2)
-    return np.ascontiguousarray(np.rint(mean).astype(np.uint8))
+    taps = _taps(short, side)
+    tall = _means(pixels[top : top + short, left : left + short].reshape(short, short * 3), taps)
+    wide = tall.reshape(side, short, 3).transpose(1, 0, 2).reshape(short, side * 3)
+    square = _means(wide, taps)
+    np.rint(square, out=square)
+    return np.ascontiguousarray(square.astype(np.uint8).reshape(side, side, 3).transpose(1, 0, 2))
 
 
-def _sums(lines: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Lines summed into `side` equal parts: (n, k) to float32 (side, k)."""
-    edges = np.linspace(0.0, len(lines), side + 1)
+def _means(lines: NDArray[Any], taps: Taps) -> NDArray[np.float32]:
+    """(n, k) to float32 (side, k), in few passes and without new arrays: this runs once for every photo."""
+    (line, share), *rest = taps
+    means = np.multiply(lines[line], share, dtype=np.float32)
+    part = np.empty_like(means)
+    for line, share in rest:
+        means += np.multiply(lines[line], share, out=part)
+    return means
+
+
+@functools.lru_cache(maxsize=16)
+def _taps(length: int, side: int) -> Taps:
+    """How `side` equal parts cover `length` lines; parts are alike in size, so every part has as many steps."""
+    edges = np.linspace(0.0, length, side + 1)
     begin, end = edges[:-1], edges[1:]
     first = begin.astype(np.intp)
-    sums = np.zeros((side, lines.shape[1]), np.float32)
-    # The parts are alike in size, so one step takes the next line of every part at once.
+    taps = []
     for step in range(int((np.ceil(end) - first).max())):
         line = first + step
-        share = np.maximum(np.minimum(end, line + 1) - np.maximum(begin, line), 0.0).astype(np.float32)
-        sums += lines[np.minimum(line, len(lines) - 1)] * share[:, None]
-    return sums
+        share = np.maximum(np.minimum(end, line + 1) - np.maximum(begin, line), 0.0) * (side / length)
+        taps.append((np.minimum(line, length - 1), share.astype(np.float32)[:, None]))
+    return tuple(taps)

@@ -247,7 +247,10 @@ class Orientation:
         tensor = task.prepare(pixels).tensor
         if self._turns == 1:
             return task.decide(self.logits(tensor[None])[0])
-        return task.decide(combine_turns(self.logits(np.stack(turned_views(tensor)))))
+        # One after the other: a batch of four is no faster on a processor, and takes four times the memory.
+        return task.decide(
+            combine_turns(np.concatenate([self.logits(view[None]) for view in turned_views(tensor)]))
+        )
 
     def logits(self, tensors: Array) -> NDArray[np.float32]:
         """The network's raw answers: uint8 (N, 3, 192, 192) to float32 (N, 4)."""
