@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from edgeproof.core.errors import EdgeproofError, MissingExtraError
 from edgeproof.core.tensor import TensorSpec
+from edgeproof.engines import open_engine
+from engines.tflite_files import tflite_bytes
 
 
 class Network(NamedTuple):
@@ -28,6 +31,8 @@ NETWORKS = {
         (TensorSpec("y", ("N", 2), "float32"), TensorSpec("z", ("N",), "int64")),
     ),
 }
+
+WEIGHTS = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
 
 
 def _onnx(folder: Path, name: str) -> Path:
@@ -53,8 +58,7 @@ def _onnx(folder: Path, name: str) -> Path:
             for spec in specs
         ]
 
-    weights = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
-    stored = [onnx.numpy_helper.from_array(weights, "w")] if name == "floats" else []
+    stored = [onnx.numpy_helper.from_array(WEIGHTS, "w")] if name == "floats" else []
     graph = helper.make_graph(
         nodes, name, infos(NETWORKS[name].inputs), infos(NETWORKS[name].outputs), stored
     )
@@ -74,8 +78,53 @@ def _null(folder: Path, name: str) -> Path:
     return file
 
 
+def _opencv(folder: Path, name: str) -> Path:
+    if name != "floats":
+        pytest.skip("OpenCV's networks take float32 only")
+    return _onnx(folder, name)
+
+
+def _ncnn(folder: Path, name: str) -> Path:
+    if name != "floats":
+        pytest.skip("ncnn's networks take float32 only")
+    file = folder / f"{name}.param"
+    file.write_text(
+        "7767517\n2 2\nInput x 0 1 x 0=3\nInnerProduct y 1 1 x y 0=4 1=0 2=12\n", encoding="ascii"
+    )
+    # A flag of four bytes says that the weights are float32; then one row for each output.
+    file.with_suffix(".bin").write_bytes(bytes(4) + np.ascontiguousarray(WEIGHTS.T).tobytes())
+    return file
+
+
+def _litert(folder: Path, name: str) -> Path:
+    if name == "fixed":
+        pytest.skip("LiteRT's Neg takes no float64")
+    file = folder / f"{name}.tflite"
+    file.write_bytes(tflite_bytes(NETWORKS[name], name))
+    return file
+
+
 # An engine without a row here fails the suite: give it the file that holds the same networks.
-MAKERS = {"onnxruntime": _onnx, "null": _null}
+MAKERS = {
+    "onnxruntime": _onnx,
+    "openvino": _onnx,
+    "litert": _litert,
+    "opencv": _opencv,
+    "ncnn": _ncnn,
+    "null": _null,
+}
+
+
+def skip_if_missing(engine: str, folder: Path) -> None:
+    """Skip the test where the library behind an engine isn't installed, with the words that a user gets."""
+    probe = folder / "probe"
+    probe.write_bytes(b"not a model")
+    try:
+        open_engine(probe, engine=engine)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    except EdgeproofError:
+        pass
 
 
 def rows(spec: TensorSpec, count: int, seed: int = 0) -> np.ndarray[Any, Any]:

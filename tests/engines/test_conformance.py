@@ -21,7 +21,7 @@ from edgeproof.core.errors import (
 from edgeproof.core.tensor import Array
 from edgeproof.engines import ENGINES, open_engine
 from edgeproof.tasks.orientation import builtin_model
-from engines.networks import MAKERS, NETWORKS, rows
+from engines.networks import MAKERS, NETWORKS, rows, skip_if_missing
 
 Make = Callable[[str], Path]
 
@@ -31,7 +31,8 @@ def _close(one: Array, other: Array) -> bool:
 
 
 @pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> str:
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    skip_if_missing(request.param, tmp_path)
     return str(request.param)
 
 
@@ -143,6 +144,20 @@ def test_a_file_that_is_no_network_is_a_model_error(engine: str, tmp_path: Path,
     with pytest.raises(ModelError) as caught:
         open_engine(tmp_path / "model", engine=engine)
     assert str(tmp_path / "model") in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 999, b"[" * 100_000])
+def test_a_right_name_makes_it_no_network(engine: str, make: Make, content: bytes) -> None:
+    file = make("floats")
+    file.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        open_engine(file, engine=engine)
+    assert str(file) in caught.value.message
+
+
+def test_an_unknown_option_is_refused(engine: str, make: Make) -> None:
+    with pytest.raises(UnknownNameError, match="no option 'colour'"):
+        open_engine(make("floats"), engine=engine, options={"colour": "red"})
 
 
 def test_half_a_network_is_a_model_error(engine: str, make: Make) -> None:

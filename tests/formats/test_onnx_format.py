@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 
 from edgeproof.core.errors import EdgeproofError, ModelError, NotFoundError, StorageError
 from edgeproof.formats import onnx as load
 from edgeproof.formats.onnx import load_model, save_model
-
 
 
 @pytest.fixture
@@ -68,12 +66,6 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(small, tmp_path, mon
     with pytest.raises(ModelError, match="2 GB"):
         save_model(small, tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
-
-
-def test_external_data_is_refused(small, tmp_path):
-    onnx.save(small, tmp_path / "net.onnx", save_as_external_data=True, location="data", size_threshold=0)
-    with pytest.raises(ModelError, match="external data is not supported yet"):
-        load_model(tmp_path / "net.onnx")
 
 
 def test_nan_weights_are_refused(graphs, tmp_path):

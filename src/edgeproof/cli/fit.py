@@ -55,10 +55,10 @@ def fit(
 ) -> int:
     """Make a network meet a budget, prove it, and seal it in a bundle.
 
-    MODEL is a task's name for its own network (orientation), or an .onnx file. It is tried in several
-    precisions and numbers of threads, each built and measured in processes of its own, interleaved. What is
-    slower than the original, or may have lost accuracy on your photos, is shown and refused. The exit code
-    is 1 when nothing meets the budget.
+    MODEL is a task's name for its own network (orientation), or a file that `edgeproof import` reads. It is
+    tried in several precisions and numbers of threads, each built and measured in processes of its own,
+    interleaved. What is slower than the original, or may have lost accuracy on your photos, is shown and
+    refused. The exit code is 1 when nothing meets the budget.
 
     \b
     Examples:

@@ -20,6 +20,11 @@ from edgeproof.core.errors import EdgeproofError, UsageError, did_you_mean
 VERBS = {
     "fit": ("edgeproof.cli.fit:fit", "Make a network meet a budget, prove it, and seal it in a bundle."),
     "check": ("edgeproof.cli.check:check", "Check on this machine that a bundle is what it was."),
+    "import": (
+        "edgeproof.cli.import_:import_",
+        "Turn a network of another format into ONNX, checked against the original.",
+    ),
+    "ops": ("edgeproof.cli.ops:ops", "Which nodes of a network a runtime can't take."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),
 }

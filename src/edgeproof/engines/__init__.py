@@ -18,6 +18,10 @@ ENGINES = Registry(
     "engine",
     {
         "onnxruntime": "edgeproof.engines.onnxruntime:open_model",
+        "openvino": "edgeproof.engines.openvino:open_model",
+        "litert": "edgeproof.engines.litert:open_model",
+        "opencv": "edgeproof.engines.opencv:open_model",
+        "ncnn": "edgeproof.engines.ncnn:open_model",
         "null": "edgeproof.engines.null:open_model",
     },
 )

@@ -1,20 +1,55 @@
-"""ONNX Runtime on the processor."""
+"""ONNX Runtime: on the processor, and through its execution providers (those: not verified on hardware).
+
+Devices: cpu, xnnpack, cuda, tensorrt, openvino, cann (Ascend), qnn (Qualcomm), coreml, rocm. A device is strict: where
+its provider isn't there, or would leave nodes to the processor, opening fails.
+
+Options:
+    arena: false gives each activation back to the system instead of keeping it in a pool; true by default.
+    graph_level: how far the graph is rewritten: "all" (default), "extended", "basic" or "off".
+    cpu_fallback: true lets the processor run the nodes that the device's provider can't; false by default.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
-from pathlib import Path
 from typing import Any
 
 from edgeproof.core.allocator import release_free_memory
-from edgeproof.core.errors import EngineError, ModelError, NotFoundError
-from edgeproof.core.options import Options, with_defaults
+from edgeproof.core.errors import EngineError, ModelError, UsageError
+from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
+from edgeproof.engines.model_file import model_file
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider"}
-_MAX_BYTES = 2 << 30  # protobuf's own limit for one message
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cann": "CANNExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+}
+_BROUGHT_BY = {
+    "xnnpack": "a build of ONNX Runtime with --use_xnnpack",
+    "cuda": "the Python package onnxruntime-gpu in place of onnxruntime, and CUDA with cuDNN",
+    "tensorrt": "the Python package onnxruntime-gpu in place of onnxruntime, and TensorRT",
+    "openvino": "the Python package onnxruntime-openvino in place of onnxruntime",
+    "cann": "the Python package onnxruntime-cann in place of onnxruntime, and the CANN toolkit",
+    "qnn": "the Python package onnxruntime-qnn",
+    "coreml": "the Python package onnxruntime on macOS",
+    "rocm": "the Python package onnxruntime-rocm in place of onnxruntime, and ROCm",
+}
+_LEVELS = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "off": "ORT_DISABLE_ALL",
+}
+_DEFAULTS: dict[str, Value] = {"arena": True, "graph_level": "all", "cpu_fallback": False}
 _NOISE = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : "
     r"|Load model from .*? failed:"
@@ -34,26 +69,37 @@ _DTYPES = {
 
 def open_model(path: str, device: str, threads: int, options: Options) -> OnnxRuntime:
     """Open an .onnx file; see `edgeproof.engines.open_engine`."""
+    _check_device(device)
+    chosen = with_defaults(options, _DEFAULTS, whose="onnxruntime engine")
+    if chosen["graph_level"] not in _LEVELS:
+        raise UsageError(
+            f"The option graph_level of the onnxruntime engine is {chosen['graph_level']!r}.",
+            hint=f"Use one of: {', '.join(_LEVELS)}.",
+        )
+    model_file(path)
+    return OnnxRuntime(_load(path, _PROVIDERS[device], threads, chosen), threads)
+
+
+def _check_device(device: str) -> None:
+    import onnxruntime
+
     if device not in _PROVIDERS:
         raise EngineError(
             f"The onnxruntime engine can't run on {device!r}.",
             hint=f"Devices it knows: {', '.join(_PROVIDERS)}.",
         )
-    with_defaults(options, {}, whose="onnxruntime engine")
-    return OnnxRuntime(_load(path, _PROVIDERS[device], threads), threads)
+    available = onnxruntime.get_available_providers()
+    if _PROVIDERS[device] not in available:
+        here = [name for name, provider in _PROVIDERS.items() if provider in available]
+        raise EngineError(
+            f"This ONNX Runtime can't run on {device!r}: it was built without {_PROVIDERS[device]}.",
+            hint=f"It comes with {_BROUGHT_BY[device]}. Devices here: {', '.join(here)}.",
+        )
 
 
-def _load(path: str, provider: str, threads: int) -> Any:
+def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
     import onnxruntime
 
-    size = Path(path).stat().st_size if Path(path).is_file() else None
-    if size is None:
-        raise NotFoundError(f"There is no model file {path}.", hint="Check the spelling of the path.")
-    if not 0 < size <= _MAX_BYTES:
-        raise ModelError(
-            f"{path} has {size} bytes.",
-            hint="A model file has at least one byte and at most 2 GB: fetch it again.",
-        )
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -61,16 +107,34 @@ def _load(path: str, provider: str, threads: int) -> Any:
     options.enable_mem_pattern = (
         False  # no faster here, and each of the threads that share a session keeps 10 MB
     )
-    if _small_arena():
+    options.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel, _LEVELS[str(chosen["graph_level"])]
+    )
+    options.enable_cpu_mem_arena = bool(chosen["arena"])
+    if provider != _PROVIDERS["cpu"] and not chosen["cpu_fallback"]:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if chosen["arena"] and _small_arena():
         options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4  # what it logs as errors also comes as exceptions, which we translate
     try:
         session = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # the library raises a dozen unrelated types, one for each status code
+        if "fallback to CPU EP has been explicitly disabled" in str(error):
+            raise EngineError(
+                f"{provider} can't run all of {path}: {_reason(error)}",
+                hint="Let the processor run the rest with the option cpu_fallback, or change the network.",
+            ) from error
         raise ModelError(
             f"{path} can't be opened by ONNX Runtime: {_reason(error)}",
             hint="The file may be cut short or of an unsupported opset: check where it came from.",
         ) from error
+    if (
+        session.get_providers()[0] != provider
+    ):  # a provider whose own libraries don't load is left out quietly
+        raise EngineError(
+            f"{provider} can't be started here; ONNX Runtime would run {path} on the processor.",
+            hint="Check that the device's driver and libraries are installed.",
+        )
     release_free_memory()
     return session
 

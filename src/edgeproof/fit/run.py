@@ -57,7 +57,7 @@ def fit(
     """Fit a network to a budget and seal the choice in a bundle.
 
     Arguments:
-        model: a task's name ("orientation") for its own network, or an .onnx file.
+        model: a task's name ("orientation") for its own network, or a file of any format in `edgeproof.formats`.
         data: a folder of photos; for orientation, photos that stand upright.
         budget: as in `edgeproof.core.budget`; accuracy is always gated (`drop<2%` unless it says otherwise).
         task: what a model file is for.
@@ -79,13 +79,13 @@ def fit(
     if counts[0] < 1:
         raise UsageError(f"threads is {counts[0]}.", hint="Use 1 or more; one thread a core at the most.")
     started = time.monotonic()
-    target = find_target(model, task)
-    bundle = Path(out) if out is not None else Path(f"{target.name}.edge")
-    page = Path(report) if report is not None else bundle.with_suffix(".report.html")
-    check_place(bundle)
-    check_writable(page)
     with tempfile.TemporaryDirectory(prefix="edgeproof-fit-") as folder:
         work = Path(folder)
+        target = find_target(model, task, work)
+        bundle = Path(out) if out is not None else Path(f"{target.name}.edge")
+        page = Path(report) if report is not None else bundle.with_suffix(".report.html")
+        check_place(bundle)
+        check_writable(page)
         photos = gather(
             target.task,
             Path(data),

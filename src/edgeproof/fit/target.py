@@ -9,6 +9,8 @@ from pathlib import Path
 from edgeproof.core.errors import UnknownNameError, did_you_mean
 from edgeproof.core.protocols import Task
 from edgeproof.engines import open_engine
+from edgeproof.formats import format_of, read_network
+from edgeproof.formats.onnx import is_in_pieces, save_model
 from edgeproof.tasks import TASKS
 
 
@@ -18,7 +20,7 @@ class Target:
 
     Attributes:
         name: for the bundle.
-        model: the .onnx file.
+        model: the .onnx file, in one piece.
         task: with the settings that belong to the original.
         input: the name of its one input.
         licence, source: of the network, for the manifest.
@@ -32,27 +34,42 @@ class Target:
     source: str
 
 
-def find_target(model: str | os.PathLike[str], task: str = "orientation") -> Target:
+def find_target(model: str | os.PathLike[str], task: str, work: Path) -> Target:
     """A task's own network by the task's name, or a model file that is meant for `task`.
+
+    Arguments:
+        model: a task's name, or a file of any format that `edgeproof.formats` reads.
+        task: what a model file is for.
+        work: a folder for the .onnx file that a network of another format, or in several files, is turned into.
 
     Raises:
         UnknownNameError: neither a task nor a file.
         ModelError: the file can't be opened, or isn't a network for the task.
+        MissingExtraError: reading the file needs a library that is not installed.
     """
     name = os.fspath(model)
     if name in TASKS:
         kind = TASKS.load(name)
         path, licence, source = kind.default_model(), "Apache-2.0", "edgeproof"
     elif Path(name).is_file():
-        kind, path = TASKS.load(task), Path(name)
-        licence, source = "unknown: as the model file's", path.name
-        name = path.stem
+        kind = TASKS.load(task)
+        licence, source = "unknown: as the model file's", Path(name).name
+        path, name = _one_onnx_file(Path(name), work), Path(name).stem
     else:
         raise UnknownNameError(
             f"{name!r} is neither a task nor a model file.",
-            hint=did_you_mean(name, TASKS) + " Or give the path of an .onnx file.",
+            hint=did_you_mean(name, TASKS) + " Or give the path of a network.",
         )
     meaning: Task = kind()
     with open_engine(path) as engine:
         meaning.check(engine.inputs, engine.outputs)
         return Target(name, path, meaning, engine.inputs[0].name, licence, source)
+
+
+def _one_onnx_file(path: Path, work: Path) -> Path:
+    """`path` itself if it is an .onnx file that stands alone, else the network in it as one in `work`."""
+    if format_of(path) == "onnx" and not is_in_pieces(path):
+        return path
+    made = work / f"{path.stem}.onnx"
+    save_model(read_network(path).model, made)
+    return made

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 IMPORTERS = Registry(
     "importer",
     {
+        "caffe": "edgeproof.formats.caffe:read",
         "onnx": "edgeproof.formats.onnx:read",
+        "tflite": "edgeproof.formats.tflite:read",
     },
 )
 _SUFFIXES = {

@@ -11,29 +11,50 @@ import numpy as np
 from edgeproof.core.errors import ModelError
 from edgeproof.core.files import storage_error, write_atomically
 from edgeproof.formats import Imported
+from edgeproof.formats.external import load_external, stored_outside
 from edgeproof.formats.graph import all_tensors, first_line, onnx_for, value_of
+from edgeproof.formats.opset import lift
 
 if TYPE_CHECKING:
     import onnx
 
 # A protobuf message can't be larger (protobuf.dev/programming-guides/proto-limits).
 _LARGEST = 2**31 - 1
+_OPSET = 13
 _AGAIN = "Export the network again, or copy the file again and compare its size."
 
 
 def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """Read and check an ONNX file of one piece.
+    """Read and check an ONNX file, with the weights that it keeps in other files of its own folder.
 
     Raises:
         NotFoundError: no file there.
         StorageError: it can't be read.
-        ModelError: it is empty, cut short, no ONNX file, over 2 GB, refers to data outside it, breaks the
-            ONNX rules, or holds weights that are not numbers.
+        ModelError: it is empty, cut short, no ONNX file, over 2 GB, keeps weights where they may not
+            be (see `load_external`), breaks the ONNX rules, or holds weights that are not numbers.
         MissingExtraError: onnx is not installed.
     """
+    file = Path(path)
+    model, size = _parse(file)
+    if outside := stored_outside(model):
+        load_external(outside, file.parent, name=str(file), most_bytes=_LARGEST - size)
+    check_model(model, str(file))
+    return model
+
+
+def is_in_pieces(path: str | os.PathLike[str]) -> bool:
+    """Whether an ONNX file keeps weights in other files.
+
+    Raises:
+        As `load_model` for a file that can't be read.
+    """
+    return bool(stored_outside(_parse(Path(path))[0]))
+
+
+def _parse(file: Path) -> tuple[onnx.ModelProto, int]:
+    """What is in the file itself, unchecked, and its size in bytes."""
     onnx = onnx_for("Reading a network to optimise it")
 
-    file = Path(path)
     try:
         size = file.stat().st_size
         if size > _LARGEST:
@@ -54,13 +75,7 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         ) from error
     if not model.HasField("graph"):
         raise ModelError(f"{file} is not an ONNX file: there is no graph in it.", hint=_AGAIN)
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in all_tensors(model.graph)):
-        raise ModelError(
-            f"{file} keeps its weights in another file: external data is not supported yet.",
-            hint="Save it in one file: onnx.save(onnx.load(PATH), NEW_PATH, save_as_external_data=False).",
-        )
-    check_model(model, str(file))
-    return model
+    return model, size
 
 
 def check_model(model: onnx.ModelProto, name: str) -> None:
@@ -110,5 +125,20 @@ def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
 
 
 def read(path: Path) -> Imported:
-    """The importer's door: see `edgeproof.formats.read_network`."""
-    return Imported(load_model(path))
+    """The importer's door, see `edgeproof.formats.read_network`: lifted to opset 13, shapes inferred, one piece.
+
+    Opset 13 is the first in which weights can be quantised channel by channel (QuantizeLinear-13).
+    """
+    onnx = onnx_for("Importing a network")
+    model = load_model(path)
+    notes: tuple[str, ...] = ()
+    try:
+        model, notes = lift(model, _OPSET)
+    except ModelError as error:  # it may still run as it is: the check after the import shows
+        notes = (f"{error.message} It stays as it is.",)
+    try:
+        model = onnx.shape_inference.infer_shapes(model)
+    except Exception as error:  # onnx's own InferenceError, or RuntimeError from its C++
+        notes = (*notes, f"The shapes inside it can't be inferred: {first_line(error)}.")
+    check_model(model, str(path))
+    return Imported(model, notes)

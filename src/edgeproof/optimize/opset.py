@@ -1,11 +1,10 @@
-"""Lifting a network to a newer version of the ONNX operators."""
+"""Lifting a network to a newer version of the ONNX operators, as a pass."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeproof.core.errors import ModelError
-from edgeproof.formats.graph import copy_of, first_line, onnx_for, opset_of
+from edgeproof.formats.opset import lift
 from edgeproof.optimize import PassResult
 
 if TYPE_CHECKING:
@@ -18,16 +17,5 @@ def to_opset(model: onnx.ModelProto, minimum: int) -> PassResult:
     Raises:
         ModelError: an operator in it can't be lifted.
     """
-    onnx = onnx_for("Lifting a network to newer operators")
-    version = opset_of(model)
-    if version >= minimum:
-        return PassResult(copy_of(model), False, ())
-    try:
-        lifted = onnx.version_converter.convert_version(copy_of(model), minimum)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"The network is written in opset {version} and can't be lifted to {minimum}: "
-            f"{first_line(error)}.",
-            hint=f"Export it again with opset {minimum} or later.",
-        ) from error
-    return PassResult(lifted, True, (f"The operators were lifted from opset {version} to {minimum}.",))
+    lifted, notes = lift(model, minimum)
+    return PassResult(lifted, bool(notes), notes)

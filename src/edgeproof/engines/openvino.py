@@ -1,0 +1,204 @@
+"""OpenVINO on the processor, and on Intel's GPU and NPU (those two: not verified on hardware).
+
+Options:
+    precision: "f32" (default), "bf16" or "f16": what floating-point layers compute in. OpenVINO's own
+        default is the fastest that the processor has (bf16 on one with AMX), which changes results.
+    hint: "latency" (default) or "throughput": how it lays out its streams. With throughput, call `run` from
+        several threads: each has its own asynchronous request.
+    cache: a folder where compiled networks are kept, so that the next opening is quick; "" (default): none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgeproof.core.allocator import release_free_memory
+from edgeproof.core.errors import EngineError, ModelError, UsageError
+from edgeproof.core.extras import require
+from edgeproof.core.files import storage_error
+from edgeproof.core.options import Options, Value, with_defaults
+from edgeproof.core.protocols import EngineInfo
+from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
+from edgeproof.engines.model_file import model_file, short_reason
+from edgeproof.engines.onnx_signature import read_signature
+from edgeproof.engines.shapes import Shape, check_symbols
+
+_DEVICES = ("cpu", "gpu", "npu", "auto")
+_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "latency", "cache": ""}
+_CHOICES = {"precision": ("f32", "bf16", "f16"), "hint": ("latency", "throughput")}
+_DTYPES = {
+    "f64": "float64",
+    "f32": "float32",
+    "f16": "float16",
+    "i64": "int64",
+    "i32": "int32",
+    "i8": "int8",
+    "u8": "uint8",
+    "boolean": "bool",
+}
+
+
+def open_model(path: str, device: str, threads: int, options: Options) -> OpenVino:
+    """Open an .onnx file or an OpenVINO IR (.xml, with its .bin beside it).
+
+    See `edgeproof.engines.open_engine`; the options are in the module's text.
+    """
+    openvino = _import()
+    core = openvino.Core()
+    _check_device(device, core.available_devices)
+    chosen = with_defaults(options, _DEFAULTS, whose="openvino engine")
+    for name, allowed in _CHOICES.items():
+        if chosen[name] not in allowed:
+            raise UsageError(
+                f"The option {name} of the openvino engine is {chosen[name]!r}.",
+                hint=f"Use one of: {', '.join(allowed)}.",
+            )
+    file = model_file(path, (".onnx", ".xml"), whose="the openvino engine")
+    settings = {
+        "INFERENCE_PRECISION_HINT": chosen["precision"],
+        "PERFORMANCE_HINT": str(chosen["hint"]).upper(),
+    }
+    if device == "cpu":
+        settings["INFERENCE_NUM_THREADS"] = threads
+    if chosen["cache"]:
+        settings["CACHE_DIR"] = chosen["cache"]
+    compiled = _compile(core, file, device.upper(), settings)
+    if device == "cpu":  # it takes no more than there are cores
+        threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+    release_free_memory()
+    return OpenVino(compiled, threads, openvino.__version__, _symbols(file))
+
+
+def _symbols(file: Path) -> dict[str, Shape]:
+    # OpenVINO forgets what an ONNX file calls its symbolic sizes, and so which of them are the same.
+    if file.suffix.lower() != ".onnx":
+        return {}
+    try:
+        return {spec.name: spec.shape for spec in read_signature(file)[0]}
+    except OSError as error:
+        raise storage_error(file, error) from error
+
+
+def _import() -> ModuleType:
+    # Importing openvino sends an event to a statistics server, unless its telemetry package is not there.
+    absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
+    before = {name: sys.modules[name] for name in absent if name in sys.modules}
+    try:
+        sys.modules.update(absent)  # type: ignore[arg-type]  # None is how Python marks "can't be imported"
+        return require("openvino", extra="openvino", purpose="The openvino engine")
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+def _check_device(device: str, available: list[str]) -> None:
+    if device not in _DEVICES:
+        raise EngineError(
+            f"The openvino engine can't run on {device!r}.", hint=f"Devices it knows: {', '.join(_DEVICES)}."
+        )
+    here = sorted({name.partition(".")[0].lower() for name in available})
+    if device != "auto" and device not in here:
+        raise EngineError(
+            f"OpenVINO finds no {device!r} on this machine.",
+            hint=f"It finds: {', '.join(here)}. A GPU or NPU needs Intel's driver for it.",
+        )
+
+
+def _compile(core: Any, file: Path, device: str, settings: dict[str, Any]) -> Any:
+    try:
+        model = core.read_model(str(file))
+    except Exception as error:  # RuntimeError mostly; a frontend may let others through
+        raise ModelError(
+            f"{file} can't be opened by OpenVINO: {short_reason(error)}",
+            hint="The file may be cut short or of an unsupported opset; an .xml needs its .bin beside it.",
+        ) from error
+    try:
+        return core.compile_model(model, device, settings)
+    except Exception as error:
+        raise EngineError(
+            f"OpenVINO can't compile {file} for {device}: {short_reason(error)}",
+            hint="Try the cpu device, precision f32, and the onnxruntime engine to see which of them it is.",
+        ) from error
+
+
+def _spec(port: Any, symbols: Mapping[str, Shape], batch: str) -> TensorSpec:
+    # A tensor can carry several names after layers were merged; the node's own is the one in the model file.
+    names = port.get_names()
+    own = port.get_node().get_friendly_name().partition("/sink_port_")[0]
+    name = own if own in names or not names else min(names)
+    kind = port.get_element_type().get_type_name()
+    if kind not in _DTYPES:
+        raise ModelError(
+            f"Tensor {name!r} is of type {kind}.", hint=f"Supported: {', '.join(_DTYPES.values())}."
+        )
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        raise ModelError(
+            f"Tensor {name!r} has no fixed number of axes.", hint="Export the network with known ranks."
+        )
+    named = [size if isinstance(size, str) else "" for size in symbols.get(name, ())] or [""] * len(shape)
+    sizes = [
+        (named[axis] or (f"d{axis}" if axis else batch)) if size.is_dynamic else int(size.get_length())
+        for axis, size in enumerate(shape)
+    ]
+    return TensorSpec(name, tuple(sizes), _DTYPES[kind])
+
+
+class OpenVino:
+    """A network compiled by OpenVINO."""
+
+    def __init__(self, compiled: Any, threads: int, version: str, symbols: Mapping[str, Shape]) -> None:
+        self._compiled = compiled
+        # One request serves one thread at a time: as many are made as threads meet here, and used again.
+        self._idle: deque[Any] = deque()
+        self.inputs = tuple(_spec(port, symbols, "N") for port in compiled.inputs)
+        batch = next((str(one.shape[0]) for one in self.inputs if isinstance((*one.shape, 1)[0], str)), "N")
+        self.outputs = tuple(_spec(port, {}, batch) for port in compiled.outputs)
+        provider = ",".join(compiled.get_property("EXECUTION_DEVICES"))
+        self.info = EngineInfo("openvino", version, provider, threads, thread_safe=True)
+
+    def run(self, feeds: Tensors) -> dict[str, Array]:
+        """Run once.
+
+        Raises:
+            InputError: the feeds don't fit.
+            EngineError: the engine is closed, or the runtime failed.
+        """
+        compiled = self._compiled
+        if compiled is None:
+            raise EngineError("The engine is closed.", hint="Open it again with open_engine().")
+        check_feeds(self.inputs, feeds)
+        check_symbols(self.inputs, feeds)  # OpenVINO would answer for the smaller batch and say nothing
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = compiled.create_infer_request()
+        try:
+            found = request.infer([feeds[spec.name] for spec in self.inputs])  # copies the outputs
+        except Exception as error:
+            raise EngineError(
+                f"OpenVINO failed: {short_reason(error)}", hint="Check the network with `edgeproof check`."
+            ) from error
+        answers = {
+            spec.name: found[index].astype(spec.dtype, copy=False) for index, spec in enumerate(self.outputs)
+        }
+        if self._compiled is not None:
+            self._idle.append(request)
+        return answers
+
+    def close(self) -> None:
+        """Free the network and its requests; closing twice is allowed."""
+        self._compiled = None
+        self._idle.clear()
+
+    def __enter__(self) -> OpenVino:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
