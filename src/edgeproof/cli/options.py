@@ -33,7 +33,7 @@ def model_options(command: F) -> F:
         metavar="P",
         help="Confidence below which a photo is left alone as unsure. The default keeps the share of upright "
         "photos that would be turned wrongly at 0.5 % or less (none of 306 measured). The price: of turned photos of "
-        "general objects three in ten are put right, of everyday scenes four in ten. 0.8 puts 45 and 57 % right, and "
+        "general objects three in ten are put right, of everyday scenes four in ten. 0.8 puts 45 and 58 % right, and "
         "turns 3 to 4 % of the upright ones wrongly.",
     )(command)
     command = click.option(

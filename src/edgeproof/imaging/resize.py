@@ -50,7 +50,7 @@ def crop_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def _means(lines: NDArray[Any], taps: Taps) -> NDArray[np.float32]:
     """(n, k) to float32 (side, k), in few passes and without new arrays: this runs once for every photo."""
     (line, share), *rest = taps
-    means = np.multiply(lines[line], share, dtype=np.float32)
+    means: NDArray[np.float32] = np.multiply(lines[line], share, dtype=np.float32)
     part = np.empty_like(means)
     for line, share in rest:
         means += np.multiply(lines[line], share, out=part)
