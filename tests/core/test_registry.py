@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 
-from edgeproof.core import registry
 from edgeproof.core.errors import UnknownNameError
 from edgeproof.core.registry import Registry
 
@@ -21,7 +21,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     def entry_points(*, group: str) -> list[EntryPoint]:
         return [point for point in points if point.group == group]
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
     return points
 
 
