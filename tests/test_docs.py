@@ -120,13 +120,22 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("name", ["cli.md", "budget.md"])
 def test_reference_is_up_to_date(name: str) -> None:
     written = (ROOT / "docs" / "reference" / name).read_text()
-    assert written == _reference().pages()[name], "run: python tools/reference.py"
+    assert written == _tool("reference").pages()[name], "run: python tools/reference.py"
 
 
-def _reference() -> ModuleType:
+def test_engines_of_the_reference_are_up_to_date() -> None:
+    tool = _tool("engines_table")
+    written = (ROOT / "docs" / "reference" / "engines.md").read_text()
+    half, mark, measured = written.partition("\n" + tool.MEASURED)
+    assert half == tool.engines_half(), "run: python tools/engines_table.py"
+    assert mark
+    assert "| yunet-n-640.onnx |" in measured, "written without the networks: set EDGEPROOF_SHARED"
+
+
+def _tool(name: str) -> ModuleType:
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
