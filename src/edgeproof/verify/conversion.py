@@ -6,9 +6,10 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from edgeproof.formats.graph import value_of
 from edgeproof.formats.onnx import load_model
 from edgeproof.verify.outputs import OutputDifference, compare_outputs
 
+if TYPE_CHECKING:
+    import onnx
+
 # For ONNX the lifted operators are compared with the file as it came.
 NATIVE = {"onnx": "onnxruntime", "caffe": "opencv", "tflite": "litert"}
 
@@ -29,6 +33,7 @@ NATIVE = {"onnx": "onnxruntime", "caffe": "opencv", "tflite": "litert"}
 # half precision: two steps of their own rounding, 2^-11. Quantised: where two runtimes round a tie differently a value
 # moves by one step, 1/255 of its range, and layers add up.
 TOLERANCE, HALF_TOLERANCE, QUANTISED_TOLERANCE = 1e-4, 1e-3, 5e-2
+_REORDER = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger"})
 
 
@@ -73,14 +78,15 @@ def check_conversion(
             "not checked",
             reason=f"No engine here runs {kind} files as they are: compare some answers with the program it came from.",
         )
-    tolerance = _tolerance(model)
+    network = load_model(model)
+    tolerance, ranges = _tolerance(network), _quantised_ranges(network)
     with open_engine(model) as converted:
         try:
             original = open_engine(source, engine=native, options=_options(native, converted))
         except EdgeproofError as error:
             return ConversionCheck("not checked", tolerance=tolerance, reason=str(error))
         with original:
-            return _compare_all(original, converted, inputs, tolerance)
+            return _compare_all(original, converted, inputs, tolerance, ranges)
 
 
 def _options(native: str, converted: Engine) -> dict[str, bool]:
@@ -89,13 +95,30 @@ def _options(native: str, converted: Engine) -> dict[str, bool]:
     return {"raw": True} if native == "litert" and integers else {}
 
 
-def _tolerance(path: str | os.PathLike[str]) -> float:
-    model = load_model(path)
+def _tolerance(model: onnx.ModelProto) -> float:
     if {node.op_type for node in model.graph.node} & _QUANTISED:
         return QUANTISED_TOLERANCE
     weights = [value_of(tensor) for tensor in model.graph.initializer if len(tensor.dims) > 1]
     weights = [values for values in weights if values.dtype.kind == "f"]
     return HALF_TOLERANCE if weights and all(map(_is_half, weights)) else TOLERANCE
+
+
+def _quantised_ranges(model: onnx.ModelProto) -> dict[str, float]:
+    """How far apart the values of each 8-bit output can be: 255 steps of its scale.
+
+    The largest value seen says less: a softmax of many classes seldom gets near its 1, and one step of 1/256
+    is then a large share of what is there.
+    """
+    made = {name: node for node in model.graph.node for name in node.output}
+    scales = {tensor.name: value_of(tensor) for tensor in model.graph.initializer if not tensor.dims}
+    ranges = {}
+    for output in model.graph.output:
+        node = made.get(output.name)
+        while node is not None and node.op_type in _REORDER:
+            node = made.get(node.input[0])
+        if node is not None and node.op_type == "DequantizeLinear" and node.input[1] in scales:
+            ranges[output.name] = 255.0 * float(scales[node.input[1]])
+    return ranges
 
 
 def _is_half(values: Array) -> bool:
@@ -105,7 +128,11 @@ def _is_half(values: Array) -> bool:
 
 
 def _compare_all(
-    original: Engine, converted: Engine, inputs: Iterable[Tensors], tolerance: float
+    original: Engine,
+    converted: Engine,
+    inputs: Iterable[Tensors],
+    tolerance: float,
+    ranges: Mapping[str, float],
 ) -> ConversionCheck:
     worst: dict[str, OutputDifference] = {}
     compared, why, failing = 0, "", None
@@ -127,7 +154,8 @@ def _compare_all(
         for difference in found:
             before = worst.get(difference.output, difference)
             worst[difference.output] = _worse(before, difference)
-            if not difference.max_rel <= tolerance and failing is None:
+            allowed = tolerance * ranges.get(difference.output, 0.0)
+            if not (difference.max_rel <= tolerance or difference.max_abs <= allowed) and failing is None:
                 failing = feeds
                 why = (
                     f"Output {difference.output!r} is {difference.max_rel:.2g} of its largest value away from the "
