@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,17 @@ def test_nothing_is_sent_anywhere(floats: Path, tmp_path: Path) -> None:
     )
     assert done.stdout == ""
     assert not (tmp_path / "intel").exists()  # where its telemetry package keeps what the user answered
+
+
+@pytest.mark.parametrize(("options", "precision"), [({}, "f32"), ({"precision": "f32"}, "f32")])
+def test_it_says_what_it_computes_in(floats: Path, options: Options, precision: str) -> None:
+    with open_engine(floats, engine="openvino", options=options) as opened:
+        assert (opened.info.precision, opened.info.threads) == (precision, 1)
+
+
+def test_callers_side_by_side_get_their_own_answers(floats: Path) -> None:
+    inputs = [np.full((1, 3), number, np.float32) for number in range(64)]
+    with open_engine(floats, engine="openvino") as opened, ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda x: opened.run({"x": x})["y"], inputs))
+        for x, found in zip(inputs, together, strict=True):
+            np.testing.assert_array_equal(found, opened.run({"x": x})["y"])

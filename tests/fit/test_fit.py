@@ -253,7 +253,7 @@ def test_on_the_photos_of_the_design(shared: Path, tmp_path: Path) -> None:
     )
     assert result.chosen is not None
     chosen, baseline = result.row(result.chosen), result.rows[0]
-    assert chosen.candidate.recipe.precision == "int8"
+    assert chosen.candidate.precision == "int8"
     assert (chosen.size_mb or 99) <= (baseline.size_mb or 0) / 3
     assert chosen.accuracy is not None
     assert chosen.accuracy.drop is not None

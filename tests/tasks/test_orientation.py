@@ -15,7 +15,15 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from bundles.sample_bundles import packed, put
-from edgeproof.core.errors import EdgeproofError, InputError, ModelError, NotFoundError, UsageError
+from edgeproof.bundles.manifest import EngineNeed
+from edgeproof.core.errors import (
+    EdgeproofError,
+    InputError,
+    ModelError,
+    NotFoundError,
+    UnknownNameError,
+    UsageError,
+)
 from edgeproof.core.tensor import TensorSpec
 from edgeproof.tasks.orientation import (
     SIDE,
@@ -236,3 +244,15 @@ def test_a_bundle_for_something_else_is_refused(tmp_path: Path, changed: dict[st
     put(packed(tmp_path / "o.edge", **changed).path, "model.onnx", builtin_model().read_bytes())
     with pytest.raises(ModelError, match=says):
         Orientation(tmp_path / "o.edge")(PHOTO)
+
+
+def test_a_bundle_opens_its_engine_with_the_options_it_was_measured_with(tmp_path: Path) -> None:
+    need = EngineNeed("onnxruntime", "1.19", threads=2, options={"arena": False, "graph_level": "basic"})
+    packed(tmp_path / "o.edge", engine=need)
+    put(tmp_path / "o.edge", "model.onnx", builtin_model().read_bytes())
+    with Orientation(tmp_path / "o.edge") as orientation:
+        assert orientation.open()[0].info.threads == 2
+    packed(tmp_path / "wrong.edge", engine=EngineNeed("onnxruntime", "1.19", options={"arenas": False}))
+    put(tmp_path / "wrong.edge", "model.onnx", builtin_model().read_bytes())
+    with pytest.raises(UnknownNameError, match="arenas"):
+        Orientation(tmp_path / "wrong.edge").open()

@@ -30,6 +30,7 @@ class EngineNeed(msgspec.Struct):
     minimum_version: str
     device: str = "cpu"
     threads: int = 1
+    options: dict[str, bool | int | float | str] = {}
 
 
 class Manifest(msgspec.Struct, kw_only=True):

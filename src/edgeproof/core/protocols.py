@@ -24,6 +24,7 @@ class EngineInfo:
         provider: the execution provider that took the network, as the library calls it.
         threads: threads inside one run.
         thread_safe: whether `run` may be called from several threads at once.
+        precision: what floating-point layers compute in, whatever the weights are stored as.
     """
 
     name: str
@@ -31,6 +32,7 @@ class EngineInfo:
     provider: str
     threads: int
     thread_safe: bool
+    precision: str = "f32"
 
 
 class Engine(Protocol):

@@ -3,8 +3,9 @@
 Options:
     precision: "f32" (default), "bf16" or "f16": what floating-point layers compute in. OpenVINO's own
         default is the fastest that the processor has (bf16 on one with AMX), which changes results.
-    hint: "latency" (default) or "throughput": how it lays out its streams. With throughput, call `run` from
-        several threads: each has its own asynchronous request.
+    hint: "" (default): a run takes `threads` threads, and as many callers as there are cores for it (8 at the
+        most) run side by side. "latency": callers take turns on all `threads`. "throughput": OpenVINO lays out
+        its streams itself, over all cores; `threads` doesn't count. Each caller has its own asynchronous request.
     cache: a folder where compiled networks are kept, so that the next opening is quick; "" (default): none.
 """
 
@@ -24,13 +25,15 @@ from edgeproof.core.files import storage_error
 from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
+from edgeproof.devices.host import usable_cores
 from edgeproof.engines.model_file import model_file, short_reason
 from edgeproof.engines.onnx_signature import read_signature
 from edgeproof.engines.shapes import Shape, check_symbols
 
 _DEVICES = ("cpu", "gpu", "npu", "auto")
-_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "latency", "cache": ""}
-_CHOICES = {"precision": ("f32", "bf16", "f16"), "hint": ("latency", "throughput")}
+_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "", "cache": ""}
+_MOST_STREAMS = 8  # each keeps its own activations
+_CHOICES = {"precision": ("f32", "bf16", "f16"), "hint": ("", "latency", "throughput")}
 _DTYPES = {
     "f64": "float64",
     "f32": "float32",
@@ -56,22 +59,33 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OpenVi
         if chosen[name] not in allowed:
             raise UsageError(
                 f"The option {name} of the openvino engine is {chosen[name]!r}.",
-                hint=f"Use one of: {', '.join(allowed)}.",
+                hint=f"Use one of: {', '.join(map(repr, allowed))}.",
             )
     file = model_file(path, (".onnx", ".xml"), whose="the openvino engine")
     settings = {
         "INFERENCE_PRECISION_HINT": chosen["precision"],
-        "PERFORMANCE_HINT": str(chosen["hint"]).upper(),
+        **_layout(device, threads, str(chosen["hint"])),
     }
-    if device == "cpu":
-        settings["INFERENCE_NUM_THREADS"] = threads
     if chosen["cache"]:
         settings["CACHE_DIR"] = chosen["cache"]
     compiled = _compile(core, file, device.upper(), settings)
     if device == "cpu":  # it takes no more than there are cores
-        threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        streams = max(1, int(compiled.get_property("NUM_STREAMS")))
+        threads = max(1, int(compiled.get_property("INFERENCE_NUM_THREADS")) // streams)
     release_free_memory()
-    return OpenVino(compiled, threads, openvino.__version__, _symbols(file))
+    precision = str(chosen["precision"])
+    if device != "auto":  # what it really took; AUTO doesn't tell
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    return OpenVino(compiled, threads, precision, openvino.__version__, _symbols(file))
+
+
+def _layout(device: str, threads: int, hint: str) -> dict[str, Any]:
+    """How runs share the cores, as OpenVINO's settings."""
+    if hint or device != "cpu":
+        layout: dict[str, Any] = {"PERFORMANCE_HINT": (hint or "latency").upper()}
+        return layout | ({"INFERENCE_NUM_THREADS": threads} if device == "cpu" and hint == "latency" else {})
+    streams = min(_MOST_STREAMS, max(1, usable_cores() // threads))
+    return {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
 
 
 def _symbols(file: Path) -> dict[str, Shape]:
@@ -153,7 +167,9 @@ def _spec(port: Any, symbols: Mapping[str, Shape], batch: str) -> TensorSpec:
 class OpenVino:
     """A network compiled by OpenVINO."""
 
-    def __init__(self, compiled: Any, threads: int, version: str, symbols: Mapping[str, Shape]) -> None:
+    def __init__(
+        self, compiled: Any, threads: int, precision: str, version: str, symbols: Mapping[str, Shape]
+    ) -> None:
         self._compiled = compiled
         # One request serves one thread at a time: as many are made as threads meet here, and used again.
         self._idle: deque[Any] = deque()
@@ -161,7 +177,7 @@ class OpenVino:
         batch = next((str(one.shape[0]) for one in self.inputs if isinstance((*one.shape, 1)[0], str)), "N")
         self.outputs = tuple(_spec(port, {}, batch) for port in compiled.outputs)
         provider = ",".join(compiled.get_property("EXECUTION_DEVICES"))
-        self.info = EngineInfo("openvino", version, provider, threads, thread_safe=True)
+        self.info = EngineInfo("openvino", version, provider, threads, thread_safe=True, precision=precision)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         """Run once.

@@ -20,6 +20,9 @@ from edgeproof.verify.paired import judge_drop, paired_drop
 # which no photo needs to convince us.
 SAME_OUTPUTS = 1e-4
 
+# What answers alike, whatever the threads: the file, the engine, and what it computes in.
+_Answers = tuple[Path, str, str | None]
+
 
 def verify_files(
     target: Target,
@@ -35,16 +38,15 @@ def verify_files(
     """Fill in `accuracy` of every row and refuse those that may have lost more than `limit`.
 
     Arguments:
-        rows: the baseline first. Rows with the same file share one comparison.
+        rows: the baseline first. Rows that differ in threads only share one comparison.
         limit: of the drop, as a fraction.
     """
-    files: dict[Path, Variant] = {}
+    variants: dict[_Answers, Variant] = {}
     for row in rows:
-        assert row.built is not None
         assert row.run is not None
-        files.setdefault(row.built.model, row.run.variant)
+        variants.setdefault(_answers(row), row.run.variant)
     answers = outputs_of(
-        list(files.values()),
+        list(variants.values()),
         {target.input: data.evidence},
         work,
         side_by_side=side_by_side,
@@ -54,19 +56,28 @@ def verify_files(
     reference = answers[0]
     if isinstance(reference, EdgeproofError):
         raise reference  # without the original's answers there is nothing to compare with
-    known: dict[Path, Accuracy | EdgeproofError] = {}
-    for model, answer in zip(files, answers, strict=True):
+    known: dict[_Answers, Accuracy | EdgeproofError] = {}
+    for kind, answer in zip(variants, answers, strict=True):
         try:
-            known[model] = (
+            known[kind] = (
                 answer
                 if isinstance(answer, EdgeproofError)
                 else compare(target, reference, answer, data, limit)
             )
         except EdgeproofError as error:
-            known[model] = error
+            known[kind] = error
     for row in rows:
-        assert row.built is not None
-        _judge(row, known[row.built.model])
+        _judge(row, known[_answers(row)])
+
+
+def distinct_answers(rows: Sequence[Row]) -> int:
+    """How many comparisons `verify_files` makes."""
+    return len({_answers(row) for row in rows})
+
+
+def _answers(row: Row) -> _Answers:
+    assert row.built is not None
+    return row.built.model, row.candidate.engine, row.candidate.computes
 
 
 def compare(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ORIGINAL, CLEAN = "f32", "f32-clean"
+_COARSE = 0.05
 CALIBRATIONS = ("minmax", "percentile", "mse")
 
 
@@ -34,34 +36,71 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe's file run in one way; `id` is unique."""
+    """A recipe's file run in one way; `id` is unique.
+
+    Attributes:
+        computes: what the engine is told to compute in, where that isn't the file's own precision.
+    """
 
     recipe: Recipe
     engine: str
     threads: int
+    computes: str | None = None
 
     @property
     def id(self) -> str:
         """As in CONTRACT, like `ort-int8-mse-t1`."""
-        short = {"onnxruntime": "ort"}.get(self.engine, self.engine)
-        return f"{short}-{self.recipe.name}-t{self.threads}"
+        short = {"onnxruntime": "ort", "openvino": "ov"}.get(self.engine, self.engine)
+        return f"{short}-{self.computes or self.recipe.name}-t{self.threads}"
+
+    @property
+    def precision(self) -> str:
+        """Of the whole."""
+        return self.computes or self.recipe.precision
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The engine's."""
+        return {"precision": self.computes} if self.computes else {}
+
+    @property
+    def tolerance(self) -> float:
+        """As the recipe's; a processor without this precision computes in a finer one."""
+        return max(self.recipe.tolerance, _COARSE) if self.computes else self.recipe.tolerance
 
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(ORIGINAL, "f32", None, None),
     Recipe(CLEAN, "f32", None, "simplify"),
     Recipe("fp16w", "fp16-weights", None, "fp16"),
-    Recipe("int8-dynamic", "int8", "dynamic", "dynamic", tolerance=0.05),
+    Recipe("int8-dynamic", "int8", "dynamic", "dynamic", tolerance=_COARSE),
     *(
-        Recipe(f"int8-{method}", "int8", f"static-{method}", "static", calibration=method, tolerance=0.05)
+        Recipe(f"int8-{method}", "int8", f"static-{method}", "static", calibration=method, tolerance=_COARSE)
         for method in CALIBRATIONS
     ),
 )
 
 
-def plan(threads: Sequence[int]) -> list[Candidate]:
-    """Every recipe with every number of threads, the baseline (the original in one thread) first."""
-    return [Candidate(recipe, "onnxruntime", count) for recipe in RECIPES for count in sorted({1, *threads})]
+_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+# OpenVINO does the clean-up itself and has no use for weights in halves; one calibration says enough about it.
+_FOR_OPENVINO = (ORIGINAL, "int8-mse")
+
+
+def plan(threads: Sequence[int], isa: Sequence[str]) -> list[Candidate]:
+    """Every recipe with every number of threads, the baseline (the original in one thread) first.
+
+    Arguments:
+        isa: the processor's instruction sets; bf16 is tried where it has it.
+    """
+    ways: list[tuple[Recipe, str, str | None]] = [(recipe, "onnxruntime", None) for recipe in RECIPES]
+    if find_spec("openvino"):
+        ways += [(recipe, "openvino", None) for recipe in RECIPES if recipe.name in _FOR_OPENVINO]
+        ways += [(RECIPES[0], "openvino", "bf16")] if _BF16 & set(isa) else []
+    return [
+        Candidate(recipe, engine, count, computes)
+        for recipe, engine, computes in ways
+        for count in sorted({1, *threads})
+    ]
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,9 @@ def _replay(bundle: Bundle) -> tuple[float, float]:
     golden, need = bundle.golden(), bundle.manifest.engine
     if not golden.inputs or not golden.outputs:
         raise BundleError("The bundle has no golden tensors.", hint="Build it again with `edgeproof fit`.")
-    with open_engine(bundle.model, engine=need.name, device=need.device, threads=need.threads) as engine:
+    with open_engine(
+        bundle.model, engine=need.name, device=need.device, threads=need.threads, options=need.options
+    ) as engine:
         if _version(engine.info.version) < _version(need.minimum_version):
             raise BundleError(
                 f"It needs {need.name} {need.minimum_version}; {engine.info.version} is installed.",
@@ -137,7 +139,7 @@ def _measure(bundle: Bundle, progress: Callable[[int, int], None]) -> list[Run]:
             inputs[name] = Path(folder) / f"{number}.npy"
             np.save(inputs[name], array)
         runs = [
-            Run(Variant(f"process-{i}", bundle.model, need.name, need.device, need.threads))
+            Run(Variant(f"process-{i}", bundle.model, need.name, need.device, need.threads, need.options))
             for i in range(_PROCESSES)
         ]
         for run in runs:

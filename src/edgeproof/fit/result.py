@@ -111,12 +111,11 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """CONTRACT's row, with more beside it."""
-        recipe = self.candidate.recipe
         return {
             "id": self.id,
             "engine": self.candidate.engine,
-            "precision": recipe.precision,
-            "quantizer": recipe.quantizer,
+            "precision": self.candidate.precision,
+            "quantizer": self.candidate.recipe.quantizer,
             "threads": self.candidate.threads,
             "status": self.status,
             "reason": self.reason,

@@ -17,7 +17,7 @@ from edgeproof.core.errors import EdgeproofError, UsageError
 from edgeproof.core.extras import require
 from edgeproof.core.files import check_writable, write_atomically
 from edgeproof.devices.host import Host, describe_host, usable_cores
-from edgeproof.fit.accuracy import verify_files
+from edgeproof.fit.accuracy import distinct_answers, verify_files
 from edgeproof.fit.build import build_all
 from edgeproof.fit.candidates import RECIPES, Built, plan
 from edgeproof.fit.choose import choose, refuse_slower, speed
@@ -129,7 +129,7 @@ def _race(
     steps = _Counter(progress)
     steps.start("building", len(RECIPES))
     built = build_all(target, RECIPES, photos, work, memory_mb=memory, progress=steps.step)
-    rows = [_row(Row(candidate), built[candidate.recipe.name]) for candidate in plan(threads)]
+    rows = [_row(Row(candidate), built[candidate.recipe.name]) for candidate in plan(threads, host.isa)]
     runs = _alive(rows)
 
     steps.start("first measurements", len(runs) * (1 + _SCREEN_ROUNDS))
@@ -139,7 +139,7 @@ def _race(
     refuse_slower(rows)
 
     able = [row for row in rows if row.status == "ok"]
-    steps.start("checking accuracy", len({row.built.model for row in able if row.built}))
+    steps.start("checking accuracy", distinct_answers(able))
     clause = budget.get("drop")
     assert clause is not None
     verify_files(
@@ -171,7 +171,8 @@ def _row(row: Row, made: Built | EdgeproofError) -> Row:
         return row
     row.built = made
     row.size_mb = made.model.stat().st_size / 1e6
-    row.run = Run(Variant(row.id, made.model, engine=row.candidate.engine, threads=row.candidate.threads))
+    way = row.candidate
+    row.run = Run(Variant(row.id, made.model, way.engine, threads=way.threads, options=way.options))
     return row
 
 

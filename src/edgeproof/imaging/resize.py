@@ -40,10 +40,12 @@ def crop_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
     taps = _taps(short, side)
-    square = pixels[top : top + short, left : left + short].astype(np.uint16)
-    tall = _means(square.reshape(1, short, short * 3), taps).reshape(side, short, 3)
+    centre = pixels[top : top + short, left : left + short].astype(np.uint16)
+    tall = _means(centre.reshape(1, short, short * 3), taps).reshape(side, short, 3)
     wide = _means(np.ascontiguousarray(tall.transpose(2, 1, 0)), taps)  # colour, x, y
-    return np.ascontiguousarray(wide.transpose(0, 2, 1), dtype=np.uint8).transpose(1, 2, 0)
+    planes: NDArray[np.uint8] = np.ascontiguousarray(wide.transpose(0, 2, 1), dtype=np.uint8)
+    square: NDArray[np.uint8] = planes.transpose(1, 2, 0)
+    return square
 
 
 def _means(lines: NDArray[np.uint16], taps: Taps) -> NDArray[np.uint16]:

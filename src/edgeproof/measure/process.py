@@ -35,7 +35,12 @@ class WorkerProcess:
         self.spawned = time.monotonic()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._buffer = b""
-        environment = os.environ | {"EDGEPROOF_WORKER_MEMORY_MB": str(memory_mb or "")}
+        # A place of its own for temporary files, ours and its libraries': they go when it goes, however it ends.
+        self._folder = tempfile.TemporaryDirectory(prefix="edgeproof-worker-", ignore_cleanup_errors=True)
+        environment = os.environ | {
+            "EDGEPROOF_WORKER_MEMORY_MB": str(memory_mb or ""),
+            "TMPDIR": self._folder.name,
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -83,6 +88,7 @@ class WorkerProcess:
             process.kill()
         process.wait()
         self._stderr.close()
+        self._folder.cleanup()
 
     def __enter__(self) -> WorkerProcess:
         return self

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeproof.core.errors import EdgeproofError, WorkerError
+from edgeproof.core.options import Options
 from edgeproof.core.tensor import Array
 from edgeproof.measure.process import WorkerProcess
 
@@ -33,6 +34,7 @@ class Variant:
     engine: str = "onnxruntime"
     device: str = "cpu"
     threads: int = 1
+    options: Options = field(default_factory=dict)
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Run:
             "id": self.variant.id,
             "engine": self.variant.engine,
             "threads": self.variant.threads,
+            "options": dict(self.variant.options),
             "info": self.info,
             "cold_s": self.cold_s,
             "load_s": self.load_s,
@@ -91,6 +94,7 @@ def open_request(variant: Variant, inputs: Mapping[str, Path], spawned: float) -
         "engine": variant.engine,
         "device": variant.device,
         "threads": variant.threads,
+        "options": dict(variant.options),
         "inputs": {name: str(path) for name, path in inputs.items()},
     }
 

@@ -1,6 +1,7 @@
 """The measuring process: opens one network in one engine, times it, runs it over rows.
 
-{"do": "open", "spawned", "model", "engine", "device", "threads", "inputs": {NAME: rows.npy}}
+{"do": "open", "spawned", "model", "engine", "device", "threads", "options",
+ "inputs": {NAME: rows.npy}}
 {"do": "time", "runs": N}
 {"do": "outputs", "out": "outputs.npz"}
 """
@@ -44,7 +45,11 @@ class _Measurer:
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         started = time.monotonic()
         engine = open_engine(
-            request["model"], engine=request["engine"], device=request["device"], threads=request["threads"]
+            request["model"],
+            engine=request["engine"],
+            device=request["device"],
+            threads=request["threads"],
+            options=request["options"],
         )
         loaded = time.monotonic()
         memory = {"load": peak_mb()}

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeproof.bundles.bundle import is_bundle, open_bundle
+from edgeproof.bundles.manifest import EngineNeed
 from edgeproof.core.errors import InputError, ModelError, UsageError
 from edgeproof.core.protocols import Engine, Example, Pixels, Prepared
 from edgeproof.core.results import TURNS, OrientationResult
@@ -189,7 +190,7 @@ class Orientation:
 
     def _open(self) -> tuple[Engine, OrientationTask]:
         settings = {} if self._turns == 1 else {"temperature": TEMPERATURE_4, "threshold": THRESHOLD_4}
-        path, name, device, threads = Path(self._model or builtin_model()), "onnxruntime", "cpu", 1
+        path, need = Path(self._model or builtin_model()), EngineNeed("onnxruntime", "")
         if is_bundle(path):
             bundle = open_bundle(path)
             if bundle.manifest.task != "orientation":
@@ -198,7 +199,6 @@ class Orientation:
                     hint="Use one for orientation.",
                 )
             need, path = bundle.manifest.engine, bundle.model
-            name, device, threads = need.name, need.device, need.threads
             if self._turns == 1:
                 settings = dict(bundle.manifest.settings)
         if self._threshold is not None:
@@ -210,8 +210,10 @@ class Orientation:
                 hint="Build the bundle again with `edgeproof fit`.",
             )
         task = OrientationTask(**settings)
-        threads = threads if self._threads is None else self._threads
-        engine = open_engine(path, engine=name, device=device, threads=threads)
+        threads = need.threads if self._threads is None else self._threads
+        engine = open_engine(
+            path, engine=need.name, device=need.device, threads=threads, options=need.options
+        )
         task.check(engine.inputs, engine.outputs)
         return engine, task
 
