@@ -6,21 +6,29 @@ its provider isn't there, or would leave nodes to the processor, opening fails.
 Options:
     arena: false gives each activation back to the system instead of keeping it in a pool; true by default.
     graph_level: how far the graph is rewritten: "all" (default), "extended", "basic" or "off".
-    cpu_fallback: true lets the processor run the nodes that the device's provider can't; false by default.
+    cpu_fallback: true lets the processor run the nodes that the device's provider can't, and `info.provider` names
+        them; false by default: then opening fails and names them.
+    fixed_shape: "N=1" or "N=1,height=640,width=640": symbolic sizes that are known, which lets more of the graph be
+        worked out beforehand; "" by default.
+    profile: the beginning of a file's name: what each node took is written there as JSON (chrome://tracing reads it)
+        when the engine is closed; "" (none) by default.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from pathlib import Path
 from typing import Any
 
 from edgeproof.core.allocator import release_free_memory
-from edgeproof.core.errors import EngineError, ModelError, UsageError
+from edgeproof.core.errors import EngineError, ModelError, UnknownNameError, UsageError, did_you_mean
+from edgeproof.core.files import check_writable
 from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 from edgeproof.engines.model_file import model_file
+from edgeproof.engines.onnx_signature import read_signature
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -49,7 +57,14 @@ _LEVELS = {
     "basic": "ORT_ENABLE_BASIC",
     "off": "ORT_DISABLE_ALL",
 }
-_DEFAULTS: dict[str, Value] = {"arena": True, "graph_level": "all", "cpu_fallback": False}
+_DEFAULTS: dict[str, Value] = {
+    "arena": True,
+    "graph_level": "all",
+    "cpu_fallback": False,
+    "fixed_shape": "",
+    "profile": "",
+}
+_NAMED = 8  # nodes in a message; of more, the number is told
 _NOISE = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : "
     r"|Load model from .*? failed:"
@@ -77,7 +92,8 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OnnxRu
             hint=f"Use one of: {', '.join(_LEVELS)}.",
         )
     model_file(path)
-    return OnnxRuntime(_load(path, _PROVIDERS[device], threads, chosen), threads)
+    session = _load(path, _PROVIDERS[device], threads, chosen)
+    return OnnxRuntime(session, threads, _strangers(session, _PROVIDERS[device]), bool(chosen["profile"]))
 
 
 def _check_device(device: str) -> None:
@@ -111,8 +127,16 @@ def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
         onnxruntime.GraphOptimizationLevel, _LEVELS[str(chosen["graph_level"])]
     )
     options.enable_cpu_mem_arena = bool(chosen["arena"])
-    if provider != _PROVIDERS["cpu"] and not chosen["cpu_fallback"]:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if provider != _PROVIDERS["cpu"]:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        if not chosen["cpu_fallback"] and not _tells_assignment():
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    for name, size in _sizes(str(chosen["fixed_shape"]), path).items():
+        options.add_free_dimension_override_by_name(name, size)
+    if chosen["profile"]:
+        check_writable(str(chosen["profile"]))
+        options.enable_profiling = True
+        options.profile_file_prefix = str(chosen["profile"])
     if chosen["arena"] and _small_arena():
         options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4  # what it logs as errors also comes as exceptions, which we translate
@@ -135,8 +159,53 @@ def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
             f"{provider} can't be started here; ONNX Runtime would run {path} on the processor.",
             hint="Check that the device's driver and libraries are installed.",
         )
+    if not chosen["cpu_fallback"] and (strangers := _strangers(session, provider)):
+        raise EngineError(
+            f"{provider} can't run all of {path}: {strangers} would run on the processor.",
+            hint="Let the processor run them with the option cpu_fallback, or change the network.",
+        )
     release_free_memory()
     return session
+
+
+def _tells_assignment() -> bool:
+    import onnxruntime
+
+    return hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info")  # from 1.24 on
+
+
+def _strangers(session: Any, provider: str) -> str:
+    """The nodes that another provider than the one asked for took, in words; "" for none or not known."""
+    if provider == _PROVIDERS["cpu"] or not _tells_assignment():
+        return ""
+    nodes = [
+        f"{node.op_type} ({node.name})" if node.name else node.op_type
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name != provider
+        for node in part.get_nodes()
+    ]
+    named = ", ".join(nodes[:_NAMED])
+    return f"{named} and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else named
+
+
+def _sizes(text: str, path: str) -> dict[str, int]:
+    if not text:
+        return {}
+    known = {size for spec in read_signature(Path(path))[0] for size in spec.shape if isinstance(size, str)}
+    sizes = {}
+    for part in filter(None, text.split(",")):
+        name, _, size = part.strip().rpartition("=")
+        if not name or not size.isdecimal() or not int(size):
+            raise UsageError(
+                f"The option fixed_shape of the onnxruntime engine is {text!r}.",
+                hint='Write the names of symbolic sizes and what they are: "N=1,height=640".',
+            )
+        if name not in known:  # the library would pass over it in silence
+            raise UnknownNameError(
+                f"{path} has no symbolic size {name!r} in its inputs.", hint=did_you_mean(name, known)
+            )
+        sizes[name] = int(size)
+    return sizes
 
 
 @functools.cache
@@ -179,17 +248,18 @@ def _spec(value: Any) -> TensorSpec:
 class OnnxRuntime:
     """An open ONNX Runtime session."""
 
-    def __init__(self, session: Any, threads: int) -> None:
+    def __init__(self, session: Any, threads: int, elsewhere: str, profiled: bool) -> None:
         import onnxruntime
 
-        self._session = session
+        self._session, self._profiled = session, profiled
+        provider = session.get_providers()[0]
         self.inputs = tuple(_spec(value) for value in session.get_inputs())
         self.outputs = tuple(_spec(value) for value in session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
         self.info = EngineInfo(
             name="onnxruntime",
             version=onnxruntime.__version__,
-            provider=session.get_providers()[0],
+            provider=f"{provider}, without {elsewhere}" if elsewhere else provider,
             threads=threads,
             thread_safe=True,
         )
@@ -213,8 +283,10 @@ class OnnxRuntime:
             ) from error
 
     def close(self) -> None:
-        """Free the session; closing twice is allowed."""
-        self._session = None
+        """Free the session, and write its profile if one was asked for; closing twice is allowed."""
+        session, self._session = self._session, None
+        if session is not None and self._profiled:
+            session.end_profiling()
 
     def __enter__(self) -> OnnxRuntime:
         return self
