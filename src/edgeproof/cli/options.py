@@ -45,8 +45,9 @@ def model_options(command: F) -> F:
     )(command)
     return click.option(
         "--model",
-        metavar="BUNDLE|ONNX",
-        help="A bundle made by `edgeproof fit`, or an .onnx file. Default: the network that comes with edgeproof.",
+        metavar="BUNDLE|FILE",
+        help="A bundle made by `edgeproof fit`, or a file of any format that `edgeproof import` reads. Default: the "
+        "network that comes with edgeproof.",
     )(command)
 
 

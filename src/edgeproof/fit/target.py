@@ -9,8 +9,7 @@ from pathlib import Path
 from edgeproof.core.errors import UnknownNameError, did_you_mean
 from edgeproof.core.protocols import Task
 from edgeproof.engines import open_engine
-from edgeproof.formats import format_of, read_network
-from edgeproof.formats.onnx import is_in_pieces, save_model
+from edgeproof.formats.onnx import one_onnx_file
 from edgeproof.tasks import TASKS
 
 
@@ -54,7 +53,7 @@ def find_target(model: str | os.PathLike[str], task: str, work: Path) -> Target:
     elif Path(name).is_file():
         kind = TASKS.load(task)
         licence, source = "unknown: as the model file's", Path(name).name
-        path, name = _one_onnx_file(Path(name), work), Path(name).stem
+        path, name = one_onnx_file(Path(name), work), Path(name).stem
     else:
         raise UnknownNameError(
             f"{name!r} is neither a task nor a model file.",
@@ -64,12 +63,3 @@ def find_target(model: str | os.PathLike[str], task: str, work: Path) -> Target:
     with open_engine(path) as engine:
         meaning.check(engine.inputs, engine.outputs)
         return Target(name, path, meaning, engine.inputs[0].name, licence, source)
-
-
-def _one_onnx_file(path: Path, work: Path) -> Path:
-    """`path` itself if it is an .onnx file that stands alone, else the network in it as one in `work`."""
-    if format_of(path) == "onnx" and not is_in_pieces(path):
-        return path
-    made = work / f"{path.stem}.onnx"
-    save_model(read_network(path).model, made)
-    return made

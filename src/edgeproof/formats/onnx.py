@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeproof.core.errors import ModelError
 from edgeproof.core.files import storage_error, write_atomically
-from edgeproof.formats import Imported
+from edgeproof.formats import Imported, format_of, read_network
 from edgeproof.formats.external import load_external, stored_outside
 from edgeproof.formats.graph import all_tensors, first_line, onnx_for, value_of
 from edgeproof.formats.opset import lift
@@ -122,6 +122,19 @@ def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
             f"{path} would be over 2 GB, where ONNX files end.", hint="Store its weights as float16 first."
         )
     write_atomically(path, model.SerializeToString())
+
+
+def one_onnx_file(path: Path, work: Path) -> Path:
+    """`path` itself if it is an .onnx file that stands alone, else the network in it as one in the folder `work`.
+
+    Raises:
+        NotFoundError, ModelError, MissingExtraError: as `read_network`. StorageError: `work` can't be written to.
+    """
+    if format_of(path) == "onnx" and not is_in_pieces(path):
+        return path
+    made = work / f"{path.stem}.onnx"
+    save_model(read_network(path).model, made)
+    return made
 
 
 def read(path: Path) -> Imported:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -143,11 +144,23 @@ class OrientationTask:
             )
 
 
+def _open(path: Path, need: EngineNeed, threads: int) -> Engine:
+    if path.suffix.lower() == ".onnx" or not path.exists():
+        return open_engine(path, engine=need.name, device=need.device, threads=threads, options=need.options)
+    from edgeproof.formats.onnx import (
+        one_onnx_file,  # a device, which has the .onnx file or a bundle, never does
+    )
+
+    with TemporaryDirectory(prefix="edgeproof-") as folder:
+        return _open(one_onnx_file(path, Path(folder)), need, threads)
+
+
 class Orientation:
     """Finds how photos stand: `Orientation()("photo.jpg").turn`.
 
     Arguments:
-        model: a bundle, an .onnx file, or None for the network that comes with the package.
+        model: a bundle, an .onnx file, a file of another format that `edgeproof import` reads, or None for the
+            network that comes with the package.
         turns: 1, or 4 to look at each picture in all four turns: more accurate, four times the cost.
         threshold: confidence below which the answer is "unsure"; None for the model's own.
         threads: threads inside one run; None for the model's own. `run` may be called from several
@@ -211,9 +224,7 @@ class Orientation:
             )
         task = OrientationTask(**settings)
         threads = need.threads if self._threads is None else self._threads
-        engine = open_engine(
-            path, engine=need.name, device=need.device, threads=threads, options=need.options
-        )
+        engine = _open(path, need, threads)
         task.check(engine.inputs, engine.outputs)
         return engine, task
 
