@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeproof.core.errors import EdgeproofError, EngineError, InputError, ModelError, UsageError
+from edgeproof.core.errors import (
+    EdgeproofError,
+    EngineError,
+    InputError,
+    ModelError,
+    UnknownNameError,
+    UsageError,
+)
 from edgeproof.core.options import Options
 from edgeproof.engines import open_engine
 from edgeproof.tasks.orientation import builtin_model
@@ -131,6 +138,16 @@ def test_nothing_is_sent_anywhere(floats: Path, tmp_path: Path) -> None:
     )
     assert done.stdout == ""
     assert not (tmp_path / "intel").exists()  # where its telemetry package keeps what the user answered
+
+
+def test_symbolic_sizes_can_be_fixed(floats: Path) -> None:
+    with open_engine(floats, engine="openvino", options={"fixed_shape": "N=2"}) as opened:
+        assert [spec.shape for spec in (*opened.inputs, *opened.outputs)] == [(2, 3), (2, 4)]
+        assert opened.run({"x": np.ones((2, 3), np.float32)})["y"].shape == (2, 4)
+        with pytest.raises(InputError, match="2"):
+            opened.run(ONES)
+    with pytest.raises(UnknownNameError, match="'M'"):
+        open_engine(floats, engine="openvino", options={"fixed_shape": "M=2"})
 
 
 @pytest.mark.parametrize(("options", "precision"), [({}, "f32"), ({"precision": "f32"}, "f32")])

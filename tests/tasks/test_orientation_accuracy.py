@@ -37,7 +37,7 @@ def _views(photos: list[Path], *, full: bool) -> np.ndarray:
 
         def one(path: Path) -> np.ndarray:
             views = turned_pixels(decode(path, cover=orientation.cover).pixels)
-            return orientation.logits(np.stack([task.prepare(view).tensor for view in views]))
+            return np.stack([orientation.logits(task.prepare(view).tensor) for view in views])
 
         return np.stack(list(map_ordered(one, photos, workers=2)))
 

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeproof.core.allocator import release_free_memory
-from edgeproof.core.errors import EngineError, ModelError, UnknownNameError, UsageError, did_you_mean
+from edgeproof.core.errors import EngineError, ModelError, UsageError
 from edgeproof.core.files import check_writable
 from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 from edgeproof.engines.model_file import model_file
 from edgeproof.engines.onnx_signature import read_signature
+from edgeproof.engines.shapes import known_sizes
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -131,8 +132,9 @@ def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if not chosen["cpu_fallback"] and not _tells_assignment():
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    for name, size in _sizes(str(chosen["fixed_shape"]), path).items():
-        options.add_free_dimension_override_by_name(name, size)
+    if chosen["fixed_shape"]:  # the library would pass over names that the network hasn't in silence
+        for name, size in known_sizes(str(chosen["fixed_shape"]), read_signature(Path(path))[0]).items():
+            options.add_free_dimension_override_by_name(name, size)
     if chosen["profile"]:
         check_writable(str(chosen["profile"]))
         options.enable_profiling = True
@@ -186,26 +188,6 @@ def _strangers(session: Any, provider: str) -> str:
     ]
     named = ", ".join(nodes[:_NAMED])
     return f"{named} and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else named
-
-
-def _sizes(text: str, path: str) -> dict[str, int]:
-    if not text:
-        return {}
-    known = {size for spec in read_signature(Path(path))[0] for size in spec.shape if isinstance(size, str)}
-    sizes = {}
-    for part in filter(None, text.split(",")):
-        name, _, size = part.strip().rpartition("=")
-        if not name or not size.isdecimal() or not int(size):
-            raise UsageError(
-                f"The option fixed_shape of the onnxruntime engine is {text!r}.",
-                hint='Write the names of symbolic sizes and what they are: "N=1,height=640".',
-            )
-        if name not in known:  # the library would pass over it in silence
-            raise UnknownNameError(
-                f"{path} has no symbolic size {name!r} in its inputs.", hint=did_you_mean(name, known)
-            )
-        sizes[name] = int(size)
-    return sizes
 
 
 @functools.cache

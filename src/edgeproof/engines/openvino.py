@@ -6,6 +6,8 @@ Options:
     hint: "" (default): a run takes `threads` threads, and as many callers as there are cores for it (8 at the
         most) run side by side. "latency": callers take turns on all `threads`. "throughput": OpenVINO lays out
         its streams itself, over all cores; `threads` doesn't count. Each caller has its own asynchronous request.
+    fixed_shape: "N=1" or "N=1,height=640,width=640": symbolic sizes that are known, which makes runs quicker; "" by
+        default. The sizes of an IR file are called N (the first) and d1, d2, d3.
     cache: a folder where compiled networks are kept, so that the next opening is quick; "" (default): none.
 """
 
@@ -28,10 +30,10 @@ from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 from edgeproof.devices.host import usable_cores
 from edgeproof.engines.model_file import model_file, short_reason
 from edgeproof.engines.onnx_signature import read_signature
-from edgeproof.engines.shapes import Shape, check_symbols
+from edgeproof.engines.shapes import Shape, check_symbols, known_sizes
 
 _DEVICES = ("cpu", "gpu", "npu", "auto")
-_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "", "cache": ""}
+_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "", "fixed_shape": "", "cache": ""}
 _MOST_STREAMS = 8  # each keeps its own activations
 _CHOICES = {"precision": ("f32", "bf16", "f16"), "hint": ("", "latency", "throughput")}
 _DTYPES = {
@@ -68,7 +70,10 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OpenVi
     }
     if chosen["cache"]:
         settings["CACHE_DIR"] = chosen["cache"]
-    compiled = _compile(core, file, device.upper(), settings)
+    model = _read(core, file)
+    symbols = _symbols(file)
+    _fix(model, symbols, str(chosen["fixed_shape"]))
+    compiled = _compile(core, model, file, device.upper(), settings)
     if device == "cpu":  # it takes no more than there are cores
         streams = max(1, int(compiled.get_property("NUM_STREAMS")))
         threads = max(1, int(compiled.get_property("INFERENCE_NUM_THREADS")) // streams)
@@ -76,7 +81,7 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OpenVi
     precision = str(chosen["precision"])
     if device != "auto":  # what it really took; AUTO doesn't tell
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    return OpenVino(compiled, threads, precision, openvino.__version__, _symbols(file))
+    return OpenVino(compiled, threads, precision, openvino.__version__, symbols)
 
 
 def _layout(device: str, threads: int, hint: str) -> dict[str, Any]:
@@ -124,14 +129,36 @@ def _check_device(device: str, available: list[str]) -> None:
         )
 
 
-def _compile(core: Any, file: Path, device: str, settings: dict[str, Any]) -> Any:
+def _read(core: Any, file: Path) -> Any:
     try:
-        model = core.read_model(str(file))
+        return core.read_model(str(file))
     except Exception as error:  # RuntimeError mostly; a frontend may let others through
         raise ModelError(
             f"{file} can't be opened by OpenVINO: {short_reason(error)}",
             hint="The file may be cut short or of an unsupported opset; an .xml needs its .bin beside it.",
         ) from error
+
+
+def _fix(model: Any, symbols: Mapping[str, Shape], text: str) -> None:
+    if not text:
+        return
+    inputs = [(port, _spec(port, symbols, "N")) for port in model.inputs]
+    sizes = known_sizes(text, [spec for _, spec in inputs])
+    shapes = {port: [sizes.get(str(size), size) for size in spec.shape] for port, spec in inputs}
+    try:
+        model.reshape(
+            {
+                port: [size if isinstance(size, int) else -1 for size in shape]
+                for port, shape in shapes.items()
+            }
+        )
+    except Exception as error:
+        raise EngineError(
+            f"OpenVINO can't fix the sizes {text}: {short_reason(error)}", hint="Leave fixed_shape out."
+        ) from error
+
+
+def _compile(core: Any, model: Any, file: Path, device: str, settings: dict[str, Any]) -> Any:
     try:
         return core.compile_model(model, device, settings)
     except Exception as error:

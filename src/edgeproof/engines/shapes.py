@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from edgeproof.core.errors import InputError, ModelError, UnknownNameError, UsageError, did_you_mean
 from edgeproof.core.tensor import Tensors, TensorSpec
@@ -79,3 +79,27 @@ def check_symbols(specs: Sequence[TensorSpec], feeds: Tensors) -> None:
                         f"The size {symbol} is {first} in input {name!r} and {size} in {spec.name!r}.",
                         hint="Give each the same size.",
                     )
+
+
+def known_sizes(text: str, inputs: Iterable[TensorSpec]) -> dict[str, int]:
+    """Read the option fixed_shape: "N=1,height=640" says what symbolic sizes of the inputs are.
+
+    Raises:
+        UsageError: it isn't written so.
+        UnknownNameError: no input has a size of that name.
+    """
+    symbols = {size for spec in inputs for size in spec.shape if isinstance(size, str)}
+    sizes = {}
+    for part in filter(None, text.split(",")):
+        name, _, size = part.strip().rpartition("=")
+        if not name or not size.isdecimal() or not int(size):
+            raise UsageError(
+                f"The option fixed_shape is {text!r}.",
+                hint='Write the names of symbolic sizes and what they are: "N=1,height=640".',
+            )
+        if name not in symbols:
+            raise UnknownNameError(
+                f"The network's inputs have no symbolic size {name!r}.", hint=did_you_mean(name, symbols)
+            )
+        sizes[name] = int(size)
+    return sizes

@@ -40,12 +40,14 @@ class Candidate:
 
     Attributes:
         computes: what the engine is told to compute in, where that isn't the file's own precision.
+        fixed_shape: the engine's option of that name; a batch of one is all that a task asks for.
     """
 
     recipe: Recipe
     engine: str
     threads: int
     computes: str | None = None
+    fixed_shape: str = ""
 
     @property
     def id(self) -> str:
@@ -61,7 +63,8 @@ class Candidate:
     @property
     def options(self) -> dict[str, str]:
         """The engine's."""
-        return {"precision": self.computes} if self.computes else {}
+        asked = {"precision": self.computes or "", "fixed_shape": self.fixed_shape}
+        return {name: value for name, value in asked.items() if value}
 
     @property
     def tolerance(self) -> float:
@@ -86,18 +89,20 @@ _BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
 _FOR_OPENVINO = (ORIGINAL, "int8-mse")
 
 
-def plan(threads: Sequence[int], isa: Sequence[str]) -> list[Candidate]:
+def plan(threads: Sequence[int], isa: Sequence[str], batch: str | None) -> list[Candidate]:
     """Every recipe with every number of threads, the baseline (the original in one thread) first.
 
     Arguments:
         isa: the processor's instruction sets; bf16 is tried where it has it.
+        batch: the name of the network's open batch size, if it has one. Fixed at one it makes OpenVINO a fifth
+            quicker (orientation network); ONNX Runtime takes no notice.
     """
     ways: list[tuple[Recipe, str, str | None]] = [(recipe, "onnxruntime", None) for recipe in RECIPES]
     if find_spec("openvino"):
         ways += [(recipe, "openvino", None) for recipe in RECIPES if recipe.name in _FOR_OPENVINO]
         ways += [(RECIPES[0], "openvino", "bf16")] if _BF16 & set(isa) else []
     return [
-        Candidate(recipe, engine, count, computes)
+        Candidate(recipe, engine, count, computes, f"{batch}=1" if batch and engine == "openvino" else "")
         for recipe, engine, computes in ways
         for count in sorted({1, *threads})
     ]

@@ -129,7 +129,10 @@ def _race(
     steps = _Counter(progress)
     steps.start("building", len(RECIPES))
     built = build_all(target, RECIPES, photos, work, memory_mb=memory, progress=steps.step)
-    rows = [_row(Row(candidate), built[candidate.recipe.name]) for candidate in plan(threads, host.isa)]
+    rows = [
+        _row(Row(candidate), built[candidate.recipe.name])
+        for candidate in plan(threads, host.isa, target.batch)
+    ]
     runs = _alive(rows)
 
     steps.start("first measurements", len(runs) * (1 + _SCREEN_ROUNDS))

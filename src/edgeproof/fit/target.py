@@ -22,6 +22,7 @@ class Target:
         model: the .onnx file, in one piece.
         task: with the settings that belong to the original.
         input: the name of its one input.
+        batch: the name of its open batch size; None where that is fixed.
         licence, source: of the network, for the manifest.
     """
 
@@ -29,6 +30,7 @@ class Target:
     model: Path
     task: Task
     input: str
+    batch: str | None
     licence: str
     source: str
 
@@ -62,4 +64,6 @@ def find_target(model: str | os.PathLike[str], task: str, work: Path) -> Target:
     meaning: Task = kind()
     with open_engine(path) as engine:
         meaning.check(engine.inputs, engine.outputs)
-        return Target(name, path, meaning, engine.inputs[0].name, licence, source)
+        (spec,) = engine.inputs
+        batch = spec.shape[0] if isinstance(spec.shape[0], str) else None
+        return Target(name, path, meaning, spec.name, batch, licence, source)
