@@ -51,6 +51,8 @@ FILES = {
     "onnxruntime": ".onnx",
     "opencv": ".onnx, .caffemodel with its .prototxt, .pb (TensorFlow)",
     "openvino": ".onnx, .xml with its .bin (OpenVINO IR)",
+    "tensorrt": ".onnx, .plan or .engine with its .plan.json (built by edgeproof)",
+    "torch": ".pt2 (exported program), TorchScript (.pt, .pth, .torchscript)",
 }
 OTHERS = ("openvino", "opencv")  # take .onnx, beside ONNX Runtime
 TOLERANCE = 1e-3
@@ -100,7 +102,7 @@ def engine_row(name: str, module: ModuleType) -> str:
     install = f"`edgeproof[{extra[1]}]`" if extra else "comes with edgeproof"
     devices = getattr(module, "_PROVIDERS", getattr(module, "_DEVICES", ("cpu",)))
     options = ", ".join(f"`{option}`" for option, _ in options_of(module)) or "none"
-    verified = "needs none" if name == "null" else "cpu"
+    verified = {"null": "needs none", "tensorrt": "no"}.get(name, "cpu")
     return f"| {name} | {install} | {FILES[name]} | {', '.join(devices)} | {options} | {verified} |"
 
 

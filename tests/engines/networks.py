@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,6 +105,37 @@ def _litert(folder: Path, name: str) -> Path:
     return file
 
 
+def _torch(folder: Path, name: str) -> Path:
+    torch = pytest.importorskip("torch", reason="torch isn't installed (extra `torch`)")
+    answers: dict[str, Callable[..., dict[str, Any]]] = {
+        "floats": lambda x: {"y": x @ torch.from_numpy(WEIGHTS)},
+        "bytes": lambda x: {"y": x.float().mean((2, 3))},
+        "fixed": lambda x: {"y": -x},
+        "two": lambda a, b: {"y": -a, "z": -b},
+    }
+
+    class OneInput(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> dict[str, Any]:
+            return answers[name](x)
+
+    class TwoInputs(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, a: Any, b: Any) -> dict[str, Any]:
+            return answers[name](a, b)
+
+    batch = torch.export.Dim("N")
+    specs = NETWORKS[name].inputs
+    feeds = tuple(torch.from_numpy(rows(spec, 2)) for spec in specs)
+    free = tuple({0: batch} if spec.shape[0] == "N" else None for spec in specs)
+    network = TwoInputs() if name == "two" else OneInput()
+    file = folder / f"{name}.pt2"
+    torch.export.save(torch.export.export(network, feeds, dynamic_shapes=free), file)
+    return file
+
+
+def _tensorrt(folder: Path, name: str) -> Path:
+    pytest.skip("TensorRT runs on no processor; see test_tensorrt_engine.py")
+
+
 # An engine without a row here fails the suite: give it the file that holds the same networks.
 MAKERS = {
     "onnxruntime": _onnx,
@@ -112,6 +144,8 @@ MAKERS = {
     "opencv": _opencv,
     "ncnn": _ncnn,
     "null": _null,
+    "tensorrt": _tensorrt,
+    "torch": _torch,
 }
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeproof.core.errors import ModelError
-from edgeproof.engines.ncnn_param import parse_param
+from edgeproof.engines.ncnn_param import parse_param, told_shapes
 
 GOOD = """7767517
 4 5
@@ -53,3 +53,22 @@ def test_a_changed_file_is_read_or_refused(place: int, piece: str) -> None:
         parse_param(GOOD[:place] + piece + GOOD[place + 1 :])
     except ModelError as error:
         assert error.hint  # noqa: PT017 - most changes leave a file that can be read
+
+
+TOLD = GOOD + "# edgeproof input data 1x3x6x5\n# edgeproof output z 1x90\n# edgeproof output y 1x3x6x5\n"
+
+
+def test_shapes_told_behind_the_layers_in_their_order() -> None:
+    assert parse_param(TOLD) == parse_param(GOOD)
+    told = told_shapes(TOLD)
+    assert told == ({"data": (1, 3, 6, 5)}, {"z": (1, 90), "y": (1, 3, 6, 5)})
+    assert list(told.outputs) == ["z", "y"]
+    assert told_shapes(GOOD) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "line", ["input data", "input data 1xa", "input data 0x3", "middle data 1x3", "input a b 1"]
+)
+def test_told_shapes_that_cant_be_read(line: str) -> None:
+    with pytest.raises(ModelError, match="can't be read"):
+        told_shapes(f"{GOOD}# edgeproof {line}\n")

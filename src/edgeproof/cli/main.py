@@ -24,6 +24,10 @@ VERBS = {
         "edgeproof.cli.import_:import_",
         "Turn a network of another format into ONNX, checked against the original.",
     ),
+    "export": (
+        "edgeproof.cli.export:export",
+        "Turn a network into another runtime's file, checked against the original.",
+    ),
     "ops": ("edgeproof.cli.ops:ops", "Which nodes of a network a runtime can't take."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),

@@ -8,7 +8,7 @@ from edgeproof.cli.options import output_options
 from edgeproof.cli.output import Output
 
 # As in formats/support.py, which only loads when the command runs.
-_RUNTIMES = ("onnxruntime", "openvino", "opencv", "litert", "ncnn")
+_RUNTIMES = ("onnxruntime", "openvino", "opencv", "litert", "ncnn", "tensorrt", "ascend", "edgetpu")
 
 
 @click.command()
@@ -18,8 +18,9 @@ _RUNTIMES = ("onnxruntime", "openvino", "opencv", "litert", "ncnn")
 def ops(output: Output, *, model: str, engine: str | None) -> int:
     """Say which nodes of a network a runtime can't take, and what can be done about it.
 
-    MODEL is a file of any format that `edgeproof import` reads. Each runtime that is installed tries it; for the others
-    the answer is "not known". With --for the exit code is 1 unless that runtime takes the whole network.
+    MODEL is a file of any format that `edgeproof import` reads. Each runtime that is installed tries it, LiteRT and
+    ncnn by converting it; for the others the answer is "not known", with the command that tells it on the device. With
+    --for the exit code is 1 unless that runtime takes the whole network.
 
     \b
     Examples:

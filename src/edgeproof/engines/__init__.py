@@ -23,6 +23,8 @@ ENGINES = Registry(
         "opencv": "edgeproof.engines.opencv:open_model",
         "ncnn": "edgeproof.engines.ncnn:open_model",
         "null": "edgeproof.engines.null:open_model",
+        "tensorrt": "edgeproof.engines.tensorrt:open_model",
+        "torch": "edgeproof.engines.torch:open_model",
     },
 )
 

@@ -11,8 +11,9 @@ Options:
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 from edgeproof.engines.model_file import model_file
-from edgeproof.engines.ncnn_param import ParamFile, parse_param
+from edgeproof.engines.ncnn_param import ParamFile, ToldShapes, parse_param, told_shapes
 from edgeproof.engines.shapes import check_elements, check_symbols, parse_shapes
 
 _DEFAULTS: dict[str, Value] = {"input_shape": "", "fp16": False, "int8": True}
@@ -38,13 +39,13 @@ def open_model(path: str, device: str, threads: int, options: Options) -> Ncnn:
         raise EngineError(f"The ncnn engine can't run on {device!r}.", hint="It knows: cpu.")
     chosen = with_defaults(options, _DEFAULTS, whose="ncnn engine")
     file = model_file(path, (".param",), whose="the ncnn engine")
-    param = _read(file)
+    param, told = _read(file)
     weights = file.with_suffix(".bin")
     if not weights.is_file():
         raise NotFoundError(
             f"An ncnn network is two files, and {weights} isn't there.", hint="Put it beside the .param file."
         )
-    inputs = _inputs(path, param, str(chosen["input_shape"]))
+    signature = _signature(path, param, told, str(chosen["input_shape"]))
     net = library.Net()
     net.opt.num_threads = threads
     net.opt.use_vulkan_compute = False
@@ -58,53 +59,87 @@ def open_model(path: str, device: str, threads: int, options: Options) -> Ncnn:
             hint="It may have a layer that this ncnn lacks, or the .bin beside it isn't its own or is cut short.",
         )
     release_free_memory()
-    return Ncnn(library, net, inputs, param.outputs, threads)
+    return Ncnn(library, net, signature, threads)
 
 
-def _read(file: Path) -> ParamFile:
+class _Signature(NamedTuple):
+    """What goes in and out, and the shape of one row of each input as ncnn takes it.
+
+    `outputs` has a shape of one row, with its batch of 1, where it is known beforehand, else ().
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    rows: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+
+
+def _read(file: Path) -> tuple[ParamFile, ToldShapes]:
     try:
         if file.stat().st_size > _MAX_TEXT:
             raise ModelError(
                 f"{file} is larger than {_MAX_TEXT >> 20} MB.", hint="A .param file is a little text."
             )
-        return parse_param(file.read_text(encoding="utf-8", errors="replace"))
+        text = file.read_text(encoding="utf-8", errors="replace")
+        return parse_param(text), told_shapes(text)
     except OSError as error:
         raise storage_error(file, error) from error
     except ModelError as error:
         raise ModelError(f"{file} is no ncnn network: {error.message}", hint=error.hint) from error
 
 
-def _inputs(path: str, param: ParamFile, text: str) -> tuple[TensorSpec, ...]:
+def _signature(path: str, param: ParamFile, told: ToldShapes, text: str) -> _Signature:
+    if told.inputs and not text:
+        return _told_signature(path, param, told)
     given = parse_shapes(text, list(param.inputs))
-    specs = []
-    for name, told in param.inputs.items():
-        shape = given[name][1:] if name in given else told
+    rows: dict[str, tuple[int, ...]] = {}
+    for name, inside in param.inputs.items():
+        shape = given[name][1:] if name in given else inside
         if not 1 <= len(shape) <= 4:
             raise ModelError(
                 f"{path} doesn't tell the shape of its input {name!r}, or it has more than 4 axes.",
                 hint=f'Give it with the option input_shape, batch first, like "{name}=Nx3x416x416".',
             )
         check_elements(name, shape)
-        specs.append(TensorSpec(name, ("N", *shape), "float32"))
-    return tuple(specs)
+        rows[name] = tuple(int(size) for size in shape)
+    specs = tuple(TensorSpec(name, ("N", *shape), "float32") for name, shape in rows.items())
+    return _Signature(specs, rows, dict.fromkeys(param.outputs, ()))
+
+
+def _told_signature(path: str, param: ParamFile, told: ToldShapes) -> _Signature:
+    shapes = {**told.inputs, **told.outputs}
+    fits = told.inputs.keys() == param.inputs.keys() and told.outputs.keys() <= set(param.outputs)
+    fits = fits and all(math.prod(told.inputs[name]) == math.prod(row) for name, row in param.inputs.items())
+    if not fits or not told.outputs:
+        raise ModelError(
+            f"{path} tells other inputs or outputs at its end than its layers have.",
+            hint="Export the network again, or remove the lines that begin with #.",
+        )
+    for name, shape in told.inputs.items():
+        check_elements(name, shape)
+    # An answer without a batch axis of 1 is one for the whole batch: no rows to run one after another.
+    free = all(shape[0] == 1 for shape in shapes.values())
+    specs = tuple(
+        TensorSpec(name, ("N", *shape[1:]) if free else shape, "float32")
+        for name, shape in told.inputs.items()
+    )
+    return _Signature(specs, param.inputs, told.outputs)
 
 
 class Ncnn:
     """An open ncnn network; each run has its own extractor, so threads don't meet."""
 
-    def __init__(
-        self, library: Any, net: Any, inputs: tuple[TensorSpec, ...], outputs: list[str], threads: int
-    ) -> None:
+    def __init__(self, library: Any, net: Any, signature: _Signature, threads: int) -> None:
         self._net = net
         self._mat = library.Mat
-        self._names = outputs
-        self.inputs = inputs
-        # ncnn tells no output shapes: one run on zeros does.
-        zeros: dict[str, Array] = {
-            spec.name: np.zeros([int(size) for size in spec.shape[1:]], np.float32) for spec in inputs
-        }
+        self.inputs, self._rows, shapes = signature
+        self._shapes = shapes
+        free = self.inputs[0].shape[0] == "N"
+        if not all(shapes.values()):  # ncnn tells no output shapes: one run on zeros does
+            zeros: dict[str, Array] = {name: np.zeros(row, np.float32) for name, row in self._rows.items()}
+            shapes = {name: array.shape for name, array in self._row(net, zeros).items()}
         self.outputs = tuple(
-            TensorSpec(name, ("N", *array.shape), "float32") for name, array in self._row(net, zeros).items()
+            TensorSpec(name, ("N", *shape[1:]) if free else shape, "float32")
+            for name, shape in shapes.items()
         )
         self.info = EngineInfo("ncnn", library.__version__, "CPU", threads, thread_safe=True)
 
@@ -112,17 +147,24 @@ class Ncnn:
         extractor = net.create_extractor()
         for name, array in feeds.items():
             # A clone, because ncnn aligns its channels and the array's memory isn't.
-            if extractor.input(name, self._mat(np.ascontiguousarray(array)).clone()):
+            row = np.ascontiguousarray(array).reshape(self._rows[name])
+            if extractor.input(name, self._mat(row).clone()):
                 raise EngineError(f"ncnn takes no input {name!r}.", hint="Check the .param file.")
         found: dict[str, Array] = {}
-        for name in self._names:
+        for name, shape in self._shapes.items():
             status, mat = extractor.extract(name)
             if status or mat.empty():
                 raise EngineError(
                     f"ncnn can't compute {name!r} (status {status}).",
                     hint="Check the input's shape; with memory running out it fails in the same way.",
                 )
-            found[name] = np.array(mat, dtype=np.float32)
+            answer = np.array(mat, dtype=np.float32)
+            if shape and answer.size != math.prod(shape):
+                raise EngineError(
+                    f"ncnn's answer {name!r} has the shape {list(answer.shape)}, which isn't {list(shape)}.",
+                    hint="The .param may have been changed: export the network again.",
+                )
+            found[name] = answer.reshape(shape or (1, *answer.shape))
         return found
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
@@ -141,7 +183,7 @@ class Ncnn:
             self._row(net, {spec.name: feeds[spec.name][row] for spec in self.inputs})
             for row in range(len(feeds[self.inputs[0].name]))
         ]
-        return {name: np.stack([row[name] for row in rows]) for name in self._names}
+        return {name: np.concatenate([row[name] for row in rows]) for name in self._shapes}
 
     def close(self) -> None:
         """Free the network; closing twice is allowed."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from edgeproof.core.errors import ModelError
 
 _MAGIC = "7767517"
+_TOLD = "# edgeproof "
 
 
 class ParamFile(NamedTuple):
@@ -16,13 +17,20 @@ class ParamFile(NamedTuple):
     outputs: list[str]
 
 
+class ToldShapes(NamedTuple):
+    """Shapes of the network that a .param was made from, with its batch of 1, by name; empty where it tells none."""
+
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+
+
 def parse_param(text: str) -> ParamFile:
     """Read a .param file.
 
     Raises:
         ModelError: it isn't one, or a line doesn't hold what it counts.
     """
-    lines = [line.split() for line in text.splitlines() if line.strip()]
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if len(lines) < 3 or lines[0] != [_MAGIC]:
         raise ModelError("It doesn't begin with ncnn's number 7767517.", hint="Give the .param file as text.")
     inputs: dict[str, tuple[int, ...]] = {}
@@ -53,6 +61,27 @@ def parse_param(text: str) -> ParamFile:
     if not inputs or not outputs:
         raise ModelError("It has no input or no output.", hint="Convert the network again.")
     return ParamFile(inputs, outputs)
+
+
+def told_shapes(text: str) -> ToldShapes:
+    """What `edgeproof export` notes behind the layers, where ncnn doesn't read: `# edgeproof input NAME 1x3x8x8`.
+
+    Raises:
+        ModelError: such a line can't be read.
+    """
+    found: dict[str, dict[str, tuple[int, ...]]] = {"input": {}, "output": {}}
+    for words in (line.split() for line in text.splitlines() if line.startswith(_TOLD)):
+        try:
+            _, _, kind, name, sizes = words
+            shape = tuple(int(size) for size in sizes.split("x"))
+            if min(shape) < 1:
+                raise ValueError(sizes)
+            found[kind][name] = shape
+        except (ValueError, KeyError) as error:
+            raise ModelError(
+                f"A line of it can't be read: {' '.join(words)[:100]}.", hint="Convert the network again."
+            ) from error
+    return ToldShapes(found["input"], found["output"])
 
 
 def _shape(settings: dict[str, str]) -> tuple[int, ...]:

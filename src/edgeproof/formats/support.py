@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import tempfile
 from collections.abc import Callable
@@ -9,10 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeproof.core.errors import MissingExtraError, UnknownNameError, did_you_mean
+from edgeproof.core.errors import (
+    EngineError,
+    MissingExtraError,
+    ModelError,
+    UnknownNameError,
+    WorkerError,
+    did_you_mean,
+)
 from edgeproof.core.extras import require
+from edgeproof.formats import EXPORT_SUFFIXES, EXPORTERS
 from edgeproof.formats.graph import STANDARD, all_nodes, first_line
 from edgeproof.formats.onnx import save_model
+from edgeproof.formats.to_openvino import import_openvino, openvino_reason
 
 if TYPE_CHECKING:
     import onnx
@@ -94,18 +104,14 @@ def supported_by(model: onnx.ModelProto, engine: str) -> Support:
     if engine not in RUNTIMES:
         raise UnknownNameError(f"There is no runtime called {engine!r}.", hint=did_you_mean(engine, RUNTIMES))
     attempt = RUNTIMES[engine]
-    if attempt is None:
-        return Support(
-            engine,
-            "not known",
-            reason=f"Which operators {engine} takes is not known here yet: convert and try.",
-        )
+    if isinstance(attempt, str):
+        return Support(engine, "not known", reason=attempt)
     try:
         with tempfile.TemporaryDirectory(prefix="edgeproof-ops-") as folder:
             file = Path(folder) / "model.onnx"
             save_model(model, file)
             refused, reason = attempt(model, str(file))
-    except MissingExtraError as error:
+    except (MissingExtraError, EngineError) as error:  # it isn't here, or can't be asked on this machine
         return Support(engine, "not known", reason=str(error))
     if not reason:
         return Support(engine, "ok")
@@ -147,7 +153,7 @@ def _onnxruntime(model: onnx.ModelProto, path: str) -> Attempt:
 
 
 def _openvino(model: onnx.ModelProto, path: str) -> Attempt:
-    openvino = require("openvino", extra="openvino", purpose="Asking OpenVINO what it takes")
+    openvino = import_openvino("Asking OpenVINO what it takes")
     core = openvino.Core()
     nodes = list(all_nodes(model.graph))
     try:
@@ -160,11 +166,14 @@ def _openvino(model: onnx.ModelProto, path: str) -> Attempt:
         }
         found = [node for node in nodes if _kind(node) in kinds]
         wanted = ", ".join(sorted(kinds))
-        return found, f"It has no rule for {wanted}." if kinds else f"It can't read it: {_last_line(error)}."
+        return (
+            found,
+            f"It has no rule for {wanted}." if kinds else f"It can't read it: {openvino_reason(error)}.",
+        )
     try:
         taken = set(core.query_model(read, "CPU"))
     except Exception as error:
-        return [], f"It can't plan it for the processor: {_last_line(error)}."
+        return [], f"It can't plan it for the processor: {openvino_reason(error)}."
     missing = [op for op in read.get_ops() if op.get_friendly_name() not in taken]
     if not missing:
         return [], ""
@@ -201,12 +210,62 @@ def _opencv(model: onnx.ModelProto, path: str) -> Attempt:
     return [], ""
 
 
-RUNTIMES: dict[str, Callable[[onnx.ModelProto, str], Attempt] | None] = {
+def _by_exporter(name: str) -> Callable[[onnx.ModelProto, str], Attempt]:
+    """Runtimes with a format of their own take what can be written in it."""
+
+    def attempt(model: onnx.ModelProto, path: str) -> Attempt:
+        try:
+            EXPORTERS.load(name)(model, Path(path).with_suffix(EXPORT_SUFFIXES[name]))
+        except (ModelError, WorkerError) as error:
+            return [node for node in all_nodes(model.graph) if _is_named(node, error.message)], error.message
+        return [], ""
+
+    return attempt
+
+
+def _is_named(node: onnx.NodeProto, text: str) -> bool:
+    # Whole words only, names can be parts of each other: "conv" and "conv/bias".
+    words = (rf"(?<![\w./:-]){re.escape(word)}(?![\w/-]|[.:]\w)" for word in (_name(node), _kind(node)))
+    return all(re.search(word, text) for word in words)
+
+
+def _tensorrt(model: onnx.ModelProto, path: str) -> Attempt:
+    try:
+        tensorrt: Any = importlib.import_module("tensorrt")
+    except ImportError as error:
+        raise MissingExtraError(
+            "TensorRT is not installed, so which operators it takes is not known here.",
+            hint="On the device this tells: trtexec --onnx=MODEL.onnx",
+        ) from error
+    try:
+        logger = tensorrt.Logger(tensorrt.Logger.ERROR)
+        network = tensorrt.Builder(logger).create_network(0)
+        parser = tensorrt.OnnxParser(network, logger)
+        if parser.parse_from_file(path):
+            return [], ""
+        errors = [parser.get_error(number) for number in range(parser.num_errors)]
+    except Exception as error:  # TypeError where it finds no GPU driver, RuntimeError for much else
+        raise EngineError(
+            f"TensorRT can't be asked on this machine: {first_line(error)}.",
+            hint="On the device this tells: trtexec --onnx=MODEL.onnx",
+        ) from error
+    nodes = model.graph.node
+    found = [nodes[each.node()] for each in errors if 0 <= each.node() < len(nodes)]
+    return found, " ".join(first_line(Exception(each.desc())) for each in errors) or "Its parser refuses it."
+
+
+# An attempt, or why there is none here.
+RUNTIMES: dict[str, Callable[[onnx.ModelProto, str], Attempt] | str] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "opencv": _opencv,
-    "litert": None,
-    "ncnn": None,
+    "litert": _by_exporter("litert"),
+    "ncnn": _by_exporter("ncnn"),
+    "tensorrt": _tensorrt,
+    "ascend": "Which operators an Ascend takes is not known here. Where its toolkit CANN is installed this tells: "
+    "atc --model=MODEL.onnx --framework=5 --output=MODEL --soc_version=YOURS",
+    "edgetpu": "Which operators an Edge TPU takes is not known here. The log of its compiler tells it, node by node, "
+    "for a TFLite file of 8-bit integers: edgetpu_compiler -s MODEL.tflite",
 }
 
 
@@ -218,15 +277,12 @@ def _kind(node: onnx.NodeProto) -> str:
     return _joined(node.domain, node.op_type)
 
 
+def _name(node: onnx.NodeProto) -> str:
+    return node.name or next((output for output in node.output if output), "(unnamed)")
+
+
 def _unsupported(node: onnx.NodeProto) -> Unsupported:
-    name = node.name or next((output for output in node.output if output), "(unnamed)")
     advice = _WORKAROUNDS.get(node.op_type, _ELSEWHERE)
     if node.domain not in STANDARD:
         advice = _OWN.format(domain=node.domain)
-    return Unsupported(name, _kind(node), advice)
-
-
-def _last_line(error: Exception) -> str:
-    # What stands above are the places in OpenVINO's own source.
-    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    return Unsupported(_name(node), _kind(node), advice)

@@ -1,39 +1,43 @@
-"""Whether a converted network answers as the original does, run by the runtime of the original's own format."""
+"""Whether a converted network answers as the original does, each run by the runtime of its own format."""
 
 from __future__ import annotations
 
-import io
-import math
 import os
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeproof.core.errors import EdgeproofError, EngineError, InputError, ModelError
+from edgeproof.core.errors import EdgeproofError, EngineError, InputError, MissingExtraError, ModelError
 from edgeproof.core.files import write_atomically
+from edgeproof.core.options import Options
 from edgeproof.core.protocols import Engine
-from edgeproof.core.tensor import Array, Tensors, TensorSpec
+from edgeproof.core.tensor import Array, Tensors
 from edgeproof.engines import ENGINES, open_engine
 from edgeproof.formats import format_of
 from edgeproof.formats.graph import value_of
 from edgeproof.formats.onnx import load_model
+from edgeproof.formats.tensors import npz_bytes
+from edgeproof.verify.matching import feeds_for, named_alike
 from edgeproof.verify.outputs import OutputDifference, compare_outputs
 
 if TYPE_CHECKING:
     import onnx
 
 # For ONNX the lifted operators are compared with the file as it came.
-NATIVE = {"onnx": "onnxruntime", "caffe": "opencv", "tflite": "litert"}
+NATIVE = {"onnx": "onnxruntime", "caffe": "opencv", "tflite": "litert", "torch": "torch"}
 
 # Shares of the largest value of an output. Float: sums in another order, some hundred roundings of 2^-24. Weights of
 # half precision: two steps of their own rounding, 2^-11. Quantised: where two runtimes round a tie differently a value
 # moves by one step, 1/255 of its range, and layers add up.
 TOLERANCE, HALF_TOLERANCE, QUANTISED_TOLERANCE = 1e-4, 1e-3, 5e-2
+# Another runtime's kernels: Winograd convolutions and approximated exponentials add to that, 4e-4 at most on the
+# detectors that were tried.
+EXPORT_TOLERANCE = 1e-3
 _REORDER = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+_UP_TO_ONE = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
 _QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger"})
 
 
@@ -48,6 +52,8 @@ class ConversionCheck:
         inputs: how many inputs were compared.
         reason: why it differs or was not checked, and what to do; empty for "ok".
         failing: the first input over the tolerance.
+        top1: the share of rows in which both put the largest value at the same place, for each output that is one row
+            of scores for each picture: shape (N, C), C at least 2.
     """
 
     verdict: str
@@ -56,6 +62,27 @@ class ConversionCheck:
     inputs: int = 0
     reason: str = ""
     failing: Tensors | None = None
+    top1: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """What CONTRACT's document of `import` and `export` says of the check."""
+        checks = [
+            {
+                "output": found.output,
+                "max_abs": found.max_abs,
+                "max_rel": found.max_rel,
+                "cosine": found.cosine,
+                "top1": self.top1.get(found.output),
+            }
+            for found in self.differences
+        ]
+        return {
+            "checks": checks,
+            "verdict": self.verdict,
+            "reason": self.reason or None,
+            "tolerance": self.tolerance,
+            "inputs": self.inputs,
+        }
 
 
 def check_conversion(
@@ -79,17 +106,57 @@ def check_conversion(
             reason=f"No engine here runs {kind} files as they are: compare some answers with the program it came from.",
         )
     network = load_model(model)
-    tolerance, ranges = _tolerance(network), _quantised_ranges(network)
+    tolerance, ranges = _tolerance(network), known_ranges(network)
     with open_engine(model) as converted:
         try:
-            original = open_engine(source, engine=native, options=_options(native, converted))
+            original = open_engine(source, engine=native, options=_options(native, source, converted))
         except EdgeproofError as error:
             return ConversionCheck("not checked", tolerance=tolerance, reason=str(error))
         with original:
-            return _compare_all(original, converted, inputs, tolerance, ranges)
+            return _compare_all(original, converted, inputs, tolerance, ranges, like=converted)
 
 
-def _options(native: str, converted: Engine) -> dict[str, bool]:
+def check_export(
+    model: str | os.PathLike[str],
+    made: str | os.PathLike[str],
+    engine: str,
+    inputs: Iterable[Tensors],
+    *,
+    device: str = "cpu",
+    at_least: float = EXPORT_TOLERANCE,
+) -> ConversionCheck:
+    """Run an .onnx file in ONNX Runtime and what was made of it in its own runtime, and compare every output.
+
+    Arguments:
+        model: the .onnx file.
+        made: the file made of it.
+        engine, device: what opens that, see `edgeproof.engines.open_engine`.
+        inputs: feeds of the .onnx file; see `edgeproof.verify.samples.sample_inputs`.
+        at_least: a tolerance below which the runtime can't be held to; it counts where the network's own is tighter.
+
+    A runtime that is not installed here is "not checked"; one that can't open the file is "differs".
+    """
+    network = load_model(model)
+    tolerance, ranges = max(_tolerance(network), at_least), known_ranges(network)
+    try:
+        original = open_engine(model)
+    except EdgeproofError as error:
+        return ConversionCheck("not checked", tolerance=tolerance, reason=str(error))
+    with original:
+        try:
+            converted = open_engine(made, engine=engine, device=device)
+        except MissingExtraError as error:
+            return ConversionCheck("not checked", tolerance=tolerance, reason=str(error))
+        except EdgeproofError as error:
+            return ConversionCheck("differs", tolerance=tolerance, reason=str(error))
+        with converted:
+            return _compare_all(original, converted, inputs, tolerance, ranges, like=original)
+
+
+def _options(native: str, source: str | os.PathLike[str], converted: Engine) -> Options:
+    if native == "torch" and Path(source).suffix.lower() != ".pt2":  # TorchScript doesn't tell its shapes
+        shapes = (f"{spec.name}={'x'.join(map(str, spec.shape))}" for spec in converted.inputs)
+        return {"input_shape": ",".join(shapes)}
     # LiteRT hides a quantised network's integers, unless the copy works with the same ones.
     integers = any(spec.dtype in ("uint8", "int8") for spec in converted.inputs)
     return {"raw": True} if native == "litert" and integers else {}
@@ -103,11 +170,12 @@ def _tolerance(model: onnx.ModelProto) -> float:
     return HALF_TOLERANCE if weights and all(map(_is_half, weights)) else TOLERANCE
 
 
-def _quantised_ranges(model: onnx.ModelProto) -> dict[str, float]:
-    """How far apart the values of each 8-bit output can be: 255 steps of its scale.
+def known_ranges(model: onnx.ModelProto) -> dict[str, float]:
+    """How far apart the values of an output can be, where that is known: 1 for what ends in a sigmoid or softmax, 255
+    steps of its scale for one of 8 bits.
 
-    The largest value seen says less: a softmax of many classes seldom gets near its 1, and one step of 1/256
-    is then a large share of what is there.
+    The largest value seen says less: a detector that finds nothing gives a few millionths of its 1, and a softmax of
+    many classes that is quantised has steps of 1/256, a large share of what is there.
     """
     made = {name: node for node in model.graph.node for name in node.output}
     scales = {tensor.name: value_of(tensor) for tensor in model.graph.initializer if not tensor.dims}
@@ -116,7 +184,9 @@ def _quantised_ranges(model: onnx.ModelProto) -> dict[str, float]:
         node = made.get(output.name)
         while node is not None and node.op_type in _REORDER:
             node = made.get(node.input[0])
-        if node is not None and node.op_type == "DequantizeLinear" and node.input[1] in scales:
+        if node is not None and node.op_type in _UP_TO_ONE:
+            ranges[output.name] = 1.0
+        elif node is not None and node.op_type == "DequantizeLinear" and node.input[1] in scales:
             ranges[output.name] = 255.0 * float(scales[node.input[1]])
     return ranges
 
@@ -133,33 +203,44 @@ def _compare_all(
     inputs: Iterable[Tensors],
     tolerance: float,
     ranges: Mapping[str, float],
+    *,
+    like: Engine,
 ) -> ConversionCheck:
+    # `like` is the one of the two that is ONNX: the inputs are made for it, and its names are reported.
     worst: dict[str, OutputDifference] = {}
+    agreed: dict[str, list[bool]] = {}
     compared, why, failing = 0, "", None
     for feeds in inputs:
         try:
-            reference = original.run(_native_feeds(original.inputs, converted.inputs, feeds))
+            reference = original.run(feeds_for(original.inputs, like.inputs, feeds))
         except (EngineError, InputError) as error:
             return ConversionCheck("not checked", tolerance=tolerance, reason=str(error))
         if any(np.isnan(values).any() for values in reference.values() if values.dtype.kind == "f"):
             continue  # the original itself can't take this input, so it shows nothing
         try:
-            answer = converted.run(feeds)
-            found = compare_outputs(_named_alike(reference, answer), answer)
+            answer = converted.run(feeds_for(converted.inputs, like.inputs, feeds))
+            if like is original:
+                answer = named_alike(answer, reference)
+            else:
+                reference = named_alike(reference, answer)
+            found = compare_outputs(reference, answer)
         except (ModelError, EngineError) as error:
             return ConversionCheck(
                 "differs", tuple(worst.values()), tolerance, compared + 1, str(error), failing=feeds
             )
         compared += 1
+        rows = {len(array) for array in feeds.values() if array.ndim}
         for difference in found:
-            before = worst.get(difference.output, difference)
-            worst[difference.output] = _worse(before, difference)
-            allowed = tolerance * ranges.get(difference.output, 0.0)
+            name = difference.output
+            worst[name] = _worse(worst.get(name, difference), difference)
+            if _is_scores(reference[name], rows):
+                agreed.setdefault(name, []).extend(_same_top(reference[name], answer[name]))
+            allowed = tolerance * ranges.get(name, 0.0)
             if not (difference.max_rel <= tolerance or difference.max_abs <= allowed) and failing is None:
                 failing = feeds
                 why = (
-                    f"Output {difference.output!r} is {difference.max_rel:.2g} of its largest value away from the "
-                    f"original's, more than {tolerance:g}."
+                    f"Output {name!r} is {difference.max_rel:.2g} of its largest value away from the original's, more "
+                    f"than {tolerance:g}."
                 )
     if not compared:
         return ConversionCheck(
@@ -167,9 +248,14 @@ def _compare_all(
             tolerance=tolerance,
             reason="The original answers NaN to every input that was tried: give photos it was made for with --data.",
         )
-    differences = tuple(worst.values())
     return ConversionCheck(
-        "differs" if failing is not None else "ok", differences, tolerance, compared, why, failing
+        "ok" if failing is None else "differs",
+        tuple(worst.values()),
+        tolerance,
+        compared,
+        why,
+        failing,
+        {name: sum(same) / len(same) for name, same in agreed.items()},
     )
 
 
@@ -182,53 +268,15 @@ def _worse(one: OutputDifference, other: OutputDifference) -> OutputDifference:
     )
 
 
-def _native_feeds(
-    native: Sequence[TensorSpec], converted: Sequence[TensorSpec], feeds: Tensors
-) -> dict[str, Array]:
-    """The feeds under the original's names and in its layout: other formats put the channels last."""
-    if len(native) != len(converted):
-        raise InputError(
-            f"The original has {len(native)} inputs and its copy {len(converted)}.",
-            hint="They can't be given the same pictures, so nothing was compared.",
-        )
-    by_name = {spec.name for spec in native} == set(feeds)
-    made = {}
-    for wanted, copy in zip(native, converted, strict=True):
-        array = feeds[wanted.name if by_name else copy.name]
-        made[wanted.name] = array
-        if not wanted.accepts(array.shape) and array.ndim == 4:
-            layouts = (array.transpose(0, 2, 3, 1), array.transpose(0, 3, 1, 2))
-            fits = (layout for layout in layouts if wanted.accepts(layout.shape))
-            made[wanted.name] = np.ascontiguousarray(next(fits, array))
-    return made
+def _is_scores(output: Array, rows: set[int]) -> bool:
+    """Whether an output has one row of scores for each row of the inputs."""
+    return output.dtype.kind == "f" and output.ndim == 2 and output.shape[1] > 1 and rows == {len(output)}
 
 
-def _named_alike(reference: Tensors, answer: Tensors) -> dict[str, Array]:
-    """The original's outputs under the copy's names; by place where a format has no names of its own."""
-    if set(reference) == set(answer):
-        return {name: _laid_out_as(reference[name], answer[name].shape) for name in answer}
-    if len(reference) != len(answer):
-        return dict(reference)
-    pairs = zip(answer.items(), reference.values(), strict=True)
-    return {name: _laid_out_as(values, array.shape) for (name, array), values in pairs}
-
-
-def _laid_out_as(array: Array, shape: tuple[int, ...]) -> Array:
-    """`array` in another layout: with other axes of size 1, its channels elsewhere, or without empty rows."""
-    if array.shape == shape:
-        return array
-    if [size for size in array.shape if size != 1] == [size for size in shape if size != 1]:
-        return array.reshape(shape) if math.prod(array.shape) == math.prod(shape) else array
-    if array.ndim == 4:
-        for order in ((0, 3, 1, 2), (0, 2, 3, 1)):
-            turned: Array = array.transpose(order)
-            if turned.shape == shape:
-                return turned
-        if array.shape[:2] + array.shape[3:] == shape[:2] + shape[3:]:
-            # OpenCV fills its table of detections up with zeros (DetectionOutput).
-            rows = np.flatnonzero(array.any(axis=(0, 1, 3)))
-            return array[:, :, : rows[-1] + 1 if rows.size else 0]
-    return array
+def _same_top(reference: Array, answer: Array) -> list[bool]:
+    """For each row whether the answer's first choice is one that the reference has no better than."""
+    chosen = answer.argmax(axis=1)
+    return list(map(bool, reference[np.arange(len(reference)), chosen] >= reference.max(axis=1)))
 
 
 def save_failing(feeds: Tensors, path: Path) -> None:
@@ -237,10 +285,4 @@ def save_failing(feeds: Tensors, path: Path) -> None:
     Raises:
         StorageError: disk full, or no permission.
     """
-    buffer = io.BytesIO()
-    # An .npz by hand: numpy's savez takes names as arguments, and a network may call its input "file".
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in feeds.items():
-            with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, npz_bytes(feeds))

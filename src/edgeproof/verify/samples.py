@@ -17,16 +17,21 @@ from edgeproof.imaging.resize import crop_square
 
 PHOTOS_MOST = 8
 # What networks are fed with: 0 to 1, -1 to 1, and raw bytes. (scale, shift) of values 0 to 1.
-_RANGES = ((1.0, 0.0), (2.0, -1.0), (255.0, 0.0))
+ZERO_TO_ONE = (1.0, 0.0)
+USUAL_RANGES = (ZERO_TO_ONE, (2.0, -1.0), (255.0, 0.0))
 # A size that is left open: a multiple of 32, which detectors' strides ask for.
-_OPEN_SIZE = 224
+OPEN_SIZE = 224
 _CHANNELS = (1, 3)
 # A damaged file may ask for any size: 256 MB of float32 is more than any picture network takes.
 _VALUES_MOST = 1 << 26
 
 
-def find_samples(folder: Path) -> list[NDArray[np.uint8]]:
-    """Up to `PHOTOS_MOST` photos of a folder, in sorted order, as uint8 (H, W, 3) RGB; what can't be read is left out.
+def find_samples(folder: Path, *, most: int = PHOTOS_MOST, cover: int = OPEN_SIZE) -> list[NDArray[np.uint8]]:
+    """The first photos of a folder, in sorted order, as uint8 (H, W, 3) RGB; what can't be read is left out.
+
+    Arguments:
+        most: how many, 1 or more.
+        cover: the side in pixels of the square that they have to fill; JPEGs are decoded no larger than it needs.
 
     Raises:
         NotFoundError: no such folder.
@@ -34,10 +39,10 @@ def find_samples(folder: Path) -> list[NDArray[np.uint8]]:
     """
     pictures: list[NDArray[np.uint8]] = []
     for path in find_photos([folder]):
-        if len(pictures) == PHOTOS_MOST:
+        if len(pictures) == most:
             break
         try:
-            pictures.append(decode(path, cover=_OPEN_SIZE).pixels)
+            pictures.append(decode(path, cover=cover).pixels)
         except ImageError:
             continue
     if not pictures:
@@ -48,9 +53,13 @@ def find_samples(folder: Path) -> list[NDArray[np.uint8]]:
 
 
 def sample_inputs(
-    specs: Sequence[TensorSpec], photos: Sequence[NDArray[np.uint8]] = (), *, seed: int = 0
+    specs: Sequence[TensorSpec],
+    photos: Sequence[NDArray[np.uint8]] = (),
+    *,
+    seed: int = 0,
+    ranges: Sequence[tuple[float, float]] = USUAL_RANGES,
 ) -> Iterator[dict[str, Array]]:
-    """Feeds for a network: each photo (or one picture of seeded noise) in each of the usual ranges.
+    """Feeds for a network: each photo (or one picture of seeded noise) in each of the ranges.
 
     Floats come in 0..1, -1..1 and 0..255, as it can't be known which of them the network was trained on; bytes over
     all their values; other integers and booleans as 0 or 1, since they are mostly indices and switches. Inputs that
@@ -60,6 +69,7 @@ def sample_inputs(
         specs: the network's inputs.
         photos: uint8 (H, W, 3) RGB; empty for noise.
         seed: of the noise.
+        ranges: (scale, shift) of values from 0 to 1; the usual ones are 0..1, -1..1 and 0..255.
 
     Raises:
         ModelError: an input asks for more than 2^26 values.
@@ -67,7 +77,7 @@ def sample_inputs(
     chance = np.random.default_rng(seed)
     pictures: Sequence[NDArray[np.uint8] | None] = photos or [None]
     for photo in pictures:
-        for scale, shift in _RANGES:
+        for scale, shift in ranges:
             yield {spec.name: _fill(spec, photo, scale, shift, chance) for spec in specs}
 
 
@@ -79,7 +89,7 @@ def _fill(
     chance: np.random.Generator,
 ) -> Array:
     shape = tuple(
-        size if isinstance(size, int) else (_OPEN_SIZE if axis else 1) for axis, size in enumerate(spec.shape)
+        size if isinstance(size, int) else (OPEN_SIZE if axis else 1) for axis, size in enumerate(spec.shape)
     )
     if math.prod(shape) > _VALUES_MOST:
         raise ModelError(
