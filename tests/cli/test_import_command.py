@@ -106,7 +106,9 @@ def test_places_that_are_no_file_for_it(run: Run, source: Path, out: str, code: 
 def test_a_copy_that_differs_is_refused_and_shown(
     run: Run, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "read_network", lambda _: Imported(_model(2.1, opset=13), ("A note.",)))
+    monkeypatch.setattr(
+        importing, "read_network", lambda _, **__: Imported(_model(2.1, opset=13), ("A note.",))
+    )
     code, out, err = run("import", source, "--json")
     document = json.loads(out)
     assert code == 1
@@ -178,3 +180,19 @@ def test_ops_without_a_choice_asks_every_runtime(run: Run, source: Path) -> None
 def test_ops_for_a_runtime_that_is_not_known_is_not_a_pass(run: Run, source: Path) -> None:
     assert run("ops", source, "--for", "ascend")[0] == 1
     assert run("ops", source, "--for", "nothing")[0] == 2
+
+
+def test_a_topology_without_weights_is_tried_with_weights_by_chance(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "net.prototxt"
+    source.write_text(
+        'name: "n" input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"\n'
+        "  convolution_param { num_output: 4 kernel_size: 3 } }\n"
+    )
+    code, _, err = run("import", source)
+    assert (code, "--random-weights SEED" in err) == (1, True)
+    code, out, _ = run("import", source, "--random-weights", 1, "--json")
+    assert (code, json.loads(out)["verdict"]) == (0, "not checked")
+    assert Path("net.onnx").exists()
+    code, _, err = run("import", "net.onnx", "--out", "again.onnx", "--random-weights", 1)
+    assert (code, "has its own weights" in err) == (2, True)

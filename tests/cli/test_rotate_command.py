@@ -195,3 +195,21 @@ def test_turned_photos_are_found_and_their_copies_are_upright(run: Run, shared: 
     assert [row["turn"] for row in _document(run("rotate", tmp_path / "out", "--json")[1])["photos"]] == [
         0
     ] * 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--engine-option", "arena=false", "--engine-option", "graph_level=basic"], 0, "2 photos"),
+        (["--engine-option", "arena"], 2, "Write NAME=VALUE"),
+        (["--engine-option", "arenas=false"], 2, "Did you mean arena"),
+        (["--engine-option", "arena=2"], 2, "Expected bool"),
+        (["--engine", "onnxruntim"], 2, "Did you mean onnxruntime"),
+    ],
+)
+def test_the_engine_and_its_options(
+    album: Path, run: Run, arguments: list[str], code: int, says: str
+) -> None:
+    done, _, err = run("rotate", album, *arguments)
+    said = " ".join(err.split())
+    assert (done, says in said, "Traceback" in said) == (code, True, False), said

@@ -267,3 +267,10 @@ def test_a_file_of_another_format_is_read_into_onnx(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="prototxt beside"):
         Orientation(tmp_path / "m.caffemodel")(PHOTO)
     assert Orientation(tmp_path / "m.onnx")(PHOTO).turn == Orientation()(PHOTO).turn
+
+
+def test_a_bundle_keeps_its_own_engine(tmp_path: Path) -> None:
+    put(packed(tmp_path / "o.edge").path, "model.onnx", builtin_model().read_bytes())
+    for asked in ({"engine": "null"}, {"options": {"arena": False}}):
+        with pytest.raises(UsageError, match="names its engine"):
+            Orientation(tmp_path / "o.edge", **asked).open()

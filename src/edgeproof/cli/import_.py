@@ -25,8 +25,22 @@ from edgeproof.cli.output import Output
     metavar="SHAPE",
     help="For PyTorch sources that don't tell it: 1x3x224x224, Nx3x224x224 for any batch, or a=1x3x8x8,b=1x4.",
 )
+@click.option(
+    "--random-weights",
+    type=click.IntRange(0),
+    metavar="SEED",
+    help="For a Caffe .prototxt without its .caffemodel: weights by chance, to try its import, speed and memory.",
+)
 @output_options
-def import_(output: Output, *, source: str, out: str | None, data: str | None, input_shape: str) -> int:
+def import_(
+    output: Output,
+    *,
+    source: str,
+    out: str | None,
+    data: str | None,
+    input_shape: str,
+    random_weights: int | None,
+) -> int:
     """Turn a network of another format into one ONNX file, and check it against the original.
 
     SOURCE is a file, which is read without running anything in it; or package.module:factory, your own Python code
@@ -40,10 +54,11 @@ def import_(output: Output, *, source: str, out: str | None, data: str | None, i
       edgeproof import old.onnx --out new.onnx
       edgeproof import ultraface.caffemodel --data ~/Pictures
       edgeproof import mynet.models:build --input-shape Nx3x224x224
+      edgeproof import age.prototxt --random-weights 1
     """
     from edgeproof.verify.importing import import_network
 
-    result = import_network(source, out, data=data, input_shape=input_shape)
+    result = import_network(source, out, data=data, input_shape=input_shape, random_weights=random_weights)
     output.document(result.as_json())
     show_conversion(output, source, result)
     return 1 if result.check.verdict == "differs" else 0

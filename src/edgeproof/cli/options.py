@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from edgeproof.cli.output import Output
+from edgeproof.core.errors import UsageError
+from edgeproof.core.options import Value
 
 F = Callable[..., Any]
 
@@ -25,9 +27,26 @@ def output_options(command: F) -> F:
     return wrapped
 
 
-def model_options(command: F) -> F:
-    """Add the options that choose and steer an orientation network."""
-    command = click.option(
+def orientation_options(command: F) -> F:
+    """Add the options that choose and steer an orientation network.
+
+    The command gets them as `orientation`, the keyword arguments of `Orientation`.
+    """
+
+    @click.option(
+        "--model",
+        metavar="BUNDLE|FILE",
+        help="A bundle made by `edgeproof fit`, or a file of any format that `edgeproof import` reads. Default: the "
+        "network that comes with edgeproof.",
+    )
+    @click.option(
+        "--turns",
+        type=click.Choice(["1", "4"]),
+        default="1",
+        show_default=True,
+        help="Look at each picture in one or in all four turns: 4 is more accurate and takes four times as long.",
+    )
+    @click.option(
         "--threshold",
         type=float,
         metavar="P",
@@ -35,20 +54,50 @@ def model_options(command: F) -> F:
         "photos that would be turned wrongly at 0.5 % or less (none of 306 measured). The price: of turned photos of "
         "general objects three in ten are put right, of everyday scenes four in ten. 0.8 puts 45 and 58 % right, and "
         "turns 3 to 4 % of the upright ones wrongly.",
-    )(command)
-    command = click.option(
-        "--turns",
-        type=click.Choice(["1", "4"]),
-        default="1",
+    )
+    @click.option(
+        "--engine",
+        default="onnxruntime",
         show_default=True,
-        help="Look at each picture in one or in all four turns: 4 is more accurate and takes four times as long.",
-    )(command)
-    return click.option(
-        "--model",
-        metavar="BUNDLE|FILE",
-        help="A bundle made by `edgeproof fit`, or a file of any format that `edgeproof import` reads. Default: the "
-        "network that comes with edgeproof.",
-    )(command)
+        metavar="NAME",
+        help="What runs a model file, such as openvino; a bundle names its own.",
+    )
+    @click.option(
+        "--engine-option",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An option of that engine, such as precision=bf16. May be given several times.",
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any,
+        model: str | None,
+        turns: str,
+        threshold: float | None,
+        engine: str,
+        settings: Sequence[str],
+        **others: Any,
+    ) -> Any:
+        chosen = {
+            "model": model,
+            "turns": int(turns),
+            "threshold": threshold,
+            "engine": engine,
+            "options": dict(map(_setting, settings)),
+        }
+        return command(*arguments, orientation=chosen, **others)
+
+    return wrapped
+
+
+def _setting(text: str) -> tuple[str, Value]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"The engine option is {text!r}.", hint="Write NAME=VALUE, such as precision=bf16.")
+    if value in ("true", "false"):
+        return name, value == "true"
+    return name, int(value) if value.isdecimal() else value
 
 
 def workers_option(command: F) -> F:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeproof.cli.options import model_options, output_options, workers_option
+from edgeproof.cli.options import orientation_options, output_options, workers_option
 from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
@@ -27,7 +27,7 @@ _SHOWN = 40
     help="Write a copy of every photo here, upright where the answer is sure. JPEGs get another EXIF "
     "orientation and keep every pixel; other formats are turned without loss. Originals are never touched.",
 )
-@model_options
+@orientation_options
 @workers_option
 @output_options
 def rotate(
@@ -35,9 +35,7 @@ def rotate(
     *,
     paths: tuple[str, ...],
     out: str | None,
-    model: str | None,
-    turns: str,
-    threshold: float | None,
+    orientation: dict[str, Any],
     workers: int | None,
 ) -> int:
     """Find which photos are turned by 90, 180 or 270 degrees.
@@ -67,12 +65,12 @@ def rotate(
     reports = []
     threads = 1 if len(photos) > 1 else None  # many photos: a core each, none left for threads within a run
     with (
-        Orientation(model, turns=int(turns), threshold=threshold, threads=threads) as orientation,
+        Orientation(**orientation, threads=threads) as looker,
         output.progress() as step,
     ):
-        orientation.open()
+        looker.open()
         step("looking at photos", 0, len(photos))
-        for report in library.rotate(photos, orientation, out=target, workers=workers or usable_cores()):
+        for report in library.rotate(photos, looker, out=target, workers=workers or usable_cores()):
             reports.append(report)
             step("looking at photos", len(reports), len(photos))
     summary = library.summarize(reports, time.monotonic() - started)
@@ -112,7 +110,7 @@ def _show(
 @click.option(
     "--full-decode", is_flag=True, help="Decode whole JPEGs; to see that the reduced decoding loses nothing."
 )
-@model_options
+@orientation_options
 @workers_option
 @output_options
 def evaluate(
@@ -120,9 +118,7 @@ def evaluate(
     *,
     folder: str,
     full_decode: bool,
-    model: str | None,
-    turns: str,
-    threshold: float | None,
+    orientation: dict[str, Any],
     workers: int | None,
 ) -> int:
     """How right the network is on your photos.
@@ -145,9 +141,7 @@ def evaluate(
     photos = find_photos([folder])
     done = 0
     with (
-        Orientation(
-            model, turns=int(turns), threshold=threshold, threads=1, full_decode=full_decode
-        ) as orientation,
+        Orientation(**orientation, threads=1, full_decode=full_decode) as looker,
         output.progress() as step,
     ):
 
@@ -156,7 +150,7 @@ def evaluate(
             done += 1
             step("looking at photos", done, len(photos))
 
-        document = run(photos, orientation, workers=workers or usable_cores(), progress=one_more).as_json()
+        document = run(photos, looker, workers=workers or usable_cores(), progress=one_more).as_json()
     output.document(document)
     output.table(
         f"{document['photos']} photos in four turns, threshold {document['threshold']:.3g}",

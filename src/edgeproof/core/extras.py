@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 
 from edgeproof.core.errors import MissingExtraError
@@ -24,3 +25,20 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the Python package {package}, which is not installed.",
             hint=f'Install it with: pip install "edgeproof[{extra}]"',
         ) from error
+
+
+def require_openvino(purpose: str) -> ModuleType:
+    """The openvino package, imported without the event that it sends to a statistics server while it loads.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
+    before = {name: sys.modules[name] for name in absent if name in sys.modules}
+    try:
+        sys.modules.update(absent)  # type: ignore[arg-type]  # None is how Python marks "can't be imported"
+        return require("openvino", extra="openvino", purpose=purpose)
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)

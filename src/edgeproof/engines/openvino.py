@@ -13,16 +13,14 @@ Options:
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from edgeproof.core.allocator import release_free_memory
 from edgeproof.core.errors import EngineError, ModelError, UsageError
-from edgeproof.core.extras import require
+from edgeproof.core.extras import require_openvino
 from edgeproof.core.files import storage_error
 from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
@@ -53,7 +51,7 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OpenVi
 
     See `edgeproof.engines.open_engine`; the options are in the module's text.
     """
-    openvino = _import()
+    openvino = require_openvino("The openvino engine")
     core = openvino.Core()
     _check_device(device, core.available_devices)
     chosen = with_defaults(options, _DEFAULTS, whose="openvino engine")
@@ -101,19 +99,6 @@ def _symbols(file: Path) -> dict[str, Shape]:
         return {spec.name: spec.shape for spec in read_signature(file)[0]}
     except OSError as error:
         raise storage_error(file, error) from error
-
-
-def _import() -> ModuleType:
-    # Importing openvino sends an event to a statistics server, unless its telemetry package is not there.
-    absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
-    before = {name: sys.modules[name] for name in absent if name in sys.modules}
-    try:
-        sys.modules.update(absent)  # type: ignore[arg-type]  # None is how Python marks "can't be imported"
-        return require("openvino", extra="openvino", purpose="The openvino engine")
-    finally:
-        for name in absent:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
 
 
 def _check_device(device: str, available: list[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeproof.core.errors import UnknownNameError, did_you_mean
 from edgeproof.core.protocols import Task
 from edgeproof.engines import open_engine
+from edgeproof.formats import is_factory
 from edgeproof.formats.onnx import one_onnx_file
 from edgeproof.tasks import TASKS
 
@@ -52,10 +53,10 @@ def find_target(model: str | os.PathLike[str], task: str, work: Path) -> Target:
     if name in TASKS:
         kind = TASKS.load(name)
         path, licence, source = kind.default_model(), "Apache-2.0", "edgeproof"
-    elif Path(name).is_file():
+    elif Path(name).exists() or is_factory(name):
         kind = TASKS.load(task)
         licence, source = "unknown: as the model file's", Path(name).name
-        path, name = one_onnx_file(Path(name), work), Path(name).stem
+        path, name = one_onnx_file(Path(name), work), Path(name.rpartition(":")[2]).stem
     else:
         raise UnknownNameError(
             f"{name!r} is neither a task nor a model file.",

@@ -98,7 +98,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def read_network(
-    path: str | os.PathLike[str], *, input_shape: Mapping[str, tuple[int | str, ...]] | None = None
+    path: str | os.PathLike[str],
+    *,
+    input_shape: Mapping[str, tuple[int | str, ...]] | None = None,
+    random_weights: int | None = None,
 ) -> Imported:
     """Read a network of any format into ONNX.
 
@@ -106,15 +109,18 @@ def read_network(
         path: a file, or `package.module:factory`: a PyTorch network that the user's own code makes; that code is run.
         input_shape: for PyTorch sources that don't tell them: the shape of each input by name, the batch first, "N" for
             a batch of any size; "input" stands for the only one.
+        random_weights: for a Caffe topology whose .caffemodel isn't there: the seed of weights by chance, to try its
+            import, speed and memory.
 
     Raises:
         NotFoundError, ModelError, MissingExtraError: it isn't there, can't be read, or needs a library.
-        UsageError: a shape is missing, or given for a format that tells its own.
+        UsageError: a shape is missing, or given for a format that tells its own; or random weights for another format.
     """
     kind = format_of(path)
-    read = IMPORTERS.load(kind)
-    if not input_shape:
-        return cast(Imported, read(Path(path)))
-    if kind != "torch":
+    if input_shape and kind != "torch":
         raise UsageError(f"{path} has its own input shapes.", hint="Leave --input-shape out.")
-    return cast(Imported, read(Path(path), input_shape=input_shape))
+    if random_weights is not None and kind != "caffe":
+        raise UsageError(f"{path} has its own weights.", hint="Leave --random-weights out.")
+    asked = {"input_shape": input_shape or None, "seed": random_weights}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return cast(Imported, IMPORTERS.load(kind)(Path(path), **given))

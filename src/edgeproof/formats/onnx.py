@@ -132,7 +132,7 @@ def one_onnx_file(path: Path, work: Path) -> Path:
     """
     if format_of(path) == "onnx" and not is_in_pieces(path):
         return path
-    made = work / f"{path.stem}.onnx"
+    made = work / f"{path.stem.rpartition(':')[2]}.onnx"
     save_model(read_network(path).model, made)
     return made
 

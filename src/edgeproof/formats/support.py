@@ -18,11 +18,11 @@ from edgeproof.core.errors import (
     WorkerError,
     did_you_mean,
 )
-from edgeproof.core.extras import require
+from edgeproof.core.extras import require, require_openvino
 from edgeproof.formats import EXPORT_SUFFIXES, EXPORTERS
 from edgeproof.formats.graph import STANDARD, all_nodes, first_line
 from edgeproof.formats.onnx import save_model
-from edgeproof.formats.to_openvino import import_openvino, openvino_reason
+from edgeproof.formats.to_openvino import openvino_reason
 
 if TYPE_CHECKING:
     import onnx
@@ -153,7 +153,7 @@ def _onnxruntime(model: onnx.ModelProto, path: str) -> Attempt:
 
 
 def _openvino(model: onnx.ModelProto, path: str) -> Attempt:
-    openvino = import_openvino("Asking OpenVINO what it takes")
+    openvino = require_openvino("Asking OpenVINO what it takes")
     core = openvino.Core()
     nodes = list(all_nodes(model.graph))
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from edgeproof.core.errors import ModelError
-from edgeproof.core.extras import require
+from edgeproof.core.extras import require_openvino
 from edgeproof.core.files import storage_error
 from edgeproof.formats.onnx import save_model
 
@@ -29,7 +28,7 @@ def write(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
         MissingExtraError: openvino is not installed.
         StorageError: disk full, or no permission.
     """
-    openvino = import_openvino("Exporting to OpenVINO")
+    openvino = require_openvino("Exporting to OpenVINO")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".edgeproof-", dir=path.parent) as folder:
@@ -53,23 +52,6 @@ def _convert(openvino: ModuleType, source: Path, made: Path) -> None:
             f"OpenVINO can't read the network: {openvino_reason(error)}.",
             hint="Ask which nodes it is: edgeproof ops MODEL --for openvino",
         ) from error
-
-
-def import_openvino(purpose: str) -> ModuleType:
-    """The openvino package, imported without the event that it sends to a statistics server while it loads.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
-    before = {name: sys.modules[name] for name in absent if name in sys.modules}
-    try:
-        sys.modules.update(absent)  # type: ignore[arg-type]  # None is how Python marks "can't be imported"
-        return require("openvino", extra="openvino", purpose=purpose)
-    finally:
-        for name in absent:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
 
 
 def openvino_reason(error: Exception) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edgeproof.bundles.bundle import is_bundle, open_bundle
 from edgeproof.bundles.manifest import EngineNeed
 from edgeproof.core.errors import InputError, ModelError, UsageError
+from edgeproof.core.options import Options
 from edgeproof.core.protocols import Engine, Example, Pixels, Prepared
 from edgeproof.core.results import TURNS, OrientationResult
 from edgeproof.core.softmax import log_softmax, softmax
@@ -166,6 +167,8 @@ class Orientation:
         threads: threads inside one run; None for the model's own. `run` may be called from several
             threads at once, so throughput comes from more callers, latency from more threads.
         full_decode: decode whole JPEGs instead of at the smallest scale that covers the network's input.
+        engine: what runs a model file, a name of `edgeproof.engines`; a bundle names its own.
+        options: of that engine.
 
     The model is opened on first use. Use as a context manager, or call `close()`.
     """
@@ -178,6 +181,8 @@ class Orientation:
         threshold: float | None = None,
         threads: int | None = None,
         full_decode: bool = False,
+        engine: str = "onnxruntime",
+        options: Options | None = None,
     ) -> None:
         if turns not in (1, 4):
             raise UsageError(
@@ -186,6 +191,7 @@ class Orientation:
         if threshold is not None and not 0 < threshold <= 1:
             raise UsageError(f"threshold is {threshold}.", hint="Use a probability above 0, up to 1.")
         self._model, self._turns, self._threshold, self._threads = model, turns, threshold, threads
+        self._need = EngineNeed(engine, "", options=dict(options or {}))
         self.cover = None if full_decode else OrientationTask.cover
         self._lock = threading.Lock()
         self._opened: tuple[Engine, OrientationTask] | None = None
@@ -203,8 +209,13 @@ class Orientation:
 
     def _open(self) -> tuple[Engine, OrientationTask]:
         settings = {} if self._turns == 1 else {"temperature": TEMPERATURE_4, "threshold": THRESHOLD_4}
-        path, need = Path(self._model or builtin_model()), EngineNeed("onnxruntime", "")
+        path, need = Path(self._model or builtin_model()), self._need
         if is_bundle(path):
+            if need != EngineNeed("onnxruntime", ""):
+                raise UsageError(
+                    f"{path} is a bundle, which names its engine and options itself.",
+                    hint="Leave yours out, or give a model file.",
+                )
             bundle = open_bundle(path)
             if bundle.manifest.task != "orientation":
                 raise ModelError(

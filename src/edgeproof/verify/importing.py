@@ -22,6 +22,7 @@ def import_network(
     data: str | os.PathLike[str] | None = None,
     seed: int = 0,
     input_shape: str = "",
+    random_weights: int | None = None,
 ) -> Converted:
     """Turn a network of any format into one .onnx file, and check it against the original.
 
@@ -35,6 +36,7 @@ def import_network(
         seed: of the noise.
         input_shape: for PyTorch sources that don't tell it: "1x3x224x224", "Nx3x224x224" for any batch, or
             "a=1x3x8x8,b=1x4" for several inputs.
+        random_weights: for a Caffe topology whose .caffemodel isn't there: the seed of weights by chance.
 
     Raises:
         NotFoundError, ModelError, MissingExtraError: the source isn't there, can't be read, or needs a library.
@@ -48,7 +50,7 @@ def import_network(
     output = Path(out) if out is not None else Path(f"{stem}.onnx")
     check_place(origin, output, ".onnx", "an ONNX file")
     shapes = parse_shapes(input_shape, [])
-    imported = read_network(origin, input_shape=shapes) if shapes else read_network(origin)
+    imported = read_network(origin, input_shape=shapes, random_weights=random_weights)
     photos = find_samples(Path(data)) if data is not None else []
     with tempfile.TemporaryDirectory(prefix="edgeproof-import-") as folder:
         made = Path(folder) / "imported.onnx"

@@ -47,7 +47,7 @@ def read(path: Path, *, seed: int | None = None) -> Imported:
     if seed is None and not binary.exists():
         raise ModelError(
             f"{text} has no weights: there is no {binary.name} beside it.",
-            hint="Put the caffemodel there under that name.",
+            hint="Put the caffemodel there under that name, or try it with weights by chance: --random-weights SEED",
         )
     weights = read_weights(binary) if binary.exists() else None
     build = Builder(net, str(text), weights, seed or 0)

@@ -126,7 +126,7 @@ def _named(
         example = "1x3x224x224" if len(needed) == 1 else ",".join(f"{name}=1x3x224x224" for name in needed)
         raise UsageError(
             f"{source} doesn't tell the shape of its input {missing[0]!r}.",
-            hint=f"Give it, the batch first (N for any): --input-shape {example}",
+            hint=f"Give it, the batch first (N for any): edgeproof import {source} --input-shape {example}",
         )
     return {name: given[name] for name in known if name in given}
 
