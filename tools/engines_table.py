@@ -100,7 +100,7 @@ def engine_row(name: str, module: ModuleType) -> str:
     """One row of the table of engines."""
     extra = re.search(r'extra="([^"]+)"|require_(\w+)\(', inspect.getsource(module))
     install = f"`edgeproof[{extra[1] or extra[2]}]`" if extra else "comes with edgeproof"
-    devices = getattr(module, "_PROVIDERS", getattr(module, "_DEVICES", ("cpu",)))
+    devices = getattr(module, "PROVIDERS", getattr(module, "_DEVICES", ("cpu",)))
     options = ", ".join(f"`{option}`" for option, _ in options_of(module)) or "none"
     verified = {"null": "needs none", "tensorrt": "no"}.get(name, "cpu")
     return f"| {name} | {install} | {FILES[name]} | {', '.join(devices)} | {options} | {verified} |"

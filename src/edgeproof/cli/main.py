@@ -29,6 +29,7 @@ VERBS = {
         "Turn a network into another runtime's file, checked against the original.",
     ),
     "ops": ("edgeproof.cli.ops:ops", "Which nodes of a network a runtime can't take."),
+    "device": ("edgeproof.cli.device:device", "What this machine is, and which engines can run on it."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),
 }

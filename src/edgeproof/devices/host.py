@@ -45,14 +45,14 @@ class Host(msgspec.Struct, frozen=True):
 
 def describe_host(root: Path = Path("/")) -> Host:
     """Read the machine from /proc and /sys; `root` replaces `/` in tests."""
-    cpuinfo = _read(root / "proc/cpuinfo") or ""
+    cpuinfo = read_text(root / "proc/cpuinfo") or ""
     return Host(
-        board=_read(root / "proc/device-tree/model") or _read(root / "sys/class/dmi/id/product_name"),
+        board=read_text(root / "proc/device-tree/model") or read_text(root / "sys/class/dmi/id/product_name"),
         processor=_field(cpuinfo, "model name") or _field(cpuinfo, "Model") or platform.machine(),
         isa=sorted(set(_ISA) & set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features") or "").split())),
         cores=usable_cores(root),
-        memory_mb=_memory_mb(_read(root / "proc/meminfo") or ""),
-        governor=_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        memory_mb=_memory_mb(read_text(root / "proc/meminfo") or ""),
+        governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         kernel=platform.release(),
         python=platform.python_version(),
         libraries={name: version for name in _LIBRARIES if (version := _version(name))},
@@ -62,7 +62,7 @@ def describe_host(root: Path = Path("/")) -> Host:
 def usable_cores(root: Path = Path("/")) -> int:
     """How many processors this process may use: affinity, then the cgroup's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota, _, period = (_read(root / "sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    quota, _, period = (read_text(root / "sys/fs/cgroup/cpu.max") or "max").partition(" ")
     if quota.isdigit() and period.isdigit() and int(period) > 0:
         cores = min(cores, max(1, int(quota) // int(period)))
     return cores
@@ -75,7 +75,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """A small file of the kernel, without its padding; None where it is empty or can't be read."""
     try:
         return path.read_text(errors="replace").strip("\x00\n ") or None
     except OSError:

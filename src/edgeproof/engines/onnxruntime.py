@@ -31,7 +31,7 @@ from edgeproof.engines.model_file import model_file
 from edgeproof.engines.onnx_signature import read_signature
 from edgeproof.engines.shapes import known_sizes
 
-_PROVIDERS = {
+PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -93,23 +93,23 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OnnxRu
             hint=f"Use one of: {', '.join(_LEVELS)}.",
         )
     model_file(path)
-    session = _load(path, _PROVIDERS[device], threads, chosen)
-    return OnnxRuntime(session, threads, _strangers(session, _PROVIDERS[device]), bool(chosen["profile"]))
+    session = _load(path, PROVIDERS[device], threads, chosen)
+    return OnnxRuntime(session, threads, _strangers(session, PROVIDERS[device]), bool(chosen["profile"]))
 
 
 def _check_device(device: str) -> None:
     import onnxruntime
 
-    if device not in _PROVIDERS:
+    if device not in PROVIDERS:
         raise EngineError(
             f"The onnxruntime engine can't run on {device!r}.",
-            hint=f"Devices it knows: {', '.join(_PROVIDERS)}.",
+            hint=f"Devices it knows: {', '.join(PROVIDERS)}.",
         )
     available = onnxruntime.get_available_providers()
-    if _PROVIDERS[device] not in available:
-        here = [name for name, provider in _PROVIDERS.items() if provider in available]
+    if PROVIDERS[device] not in available:
+        here = [name for name, provider in PROVIDERS.items() if provider in available]
         raise EngineError(
-            f"This ONNX Runtime can't run on {device!r}: it was built without {_PROVIDERS[device]}.",
+            f"This ONNX Runtime can't run on {device!r}: it was built without {PROVIDERS[device]}.",
             hint=f"It comes with {_BROUGHT_BY[device]}. Devices here: {', '.join(here)}.",
         )
 
@@ -128,7 +128,7 @@ def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
         onnxruntime.GraphOptimizationLevel, _LEVELS[str(chosen["graph_level"])]
     )
     options.enable_cpu_mem_arena = bool(chosen["arena"])
-    if provider != _PROVIDERS["cpu"]:
+    if provider != PROVIDERS["cpu"]:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if not chosen["cpu_fallback"] and not _tells_assignment():
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -178,7 +178,7 @@ def _tells_assignment() -> bool:
 
 def _strangers(session: Any, provider: str) -> str:
     """The nodes that another provider than the one asked for took, in words; "" for none or not known."""
-    if provider == _PROVIDERS["cpu"] or not _tells_assignment():
+    if provider == PROVIDERS["cpu"] or not _tells_assignment():
         return ""
     nodes = [
         f"{node.op_type} ({node.name})" if node.name else node.op_type
