@@ -114,7 +114,7 @@ def test_a_closed_engine_says_so(engine: str, make: Make) -> None:
 def test_info_is_true(engine: str, make: Make) -> None:
     with open_engine(make("floats"), engine=engine, threads=2) as opened:
         info = opened.info
-        assert (info.name, info.threads) == (engine, 2)
+        assert (info.name, info.threads, info.precision) == (engine, 2, "f32")
         assert info.version
         assert info.provider
     if engine == "onnxruntime":

@@ -50,6 +50,7 @@ def test_a_convolution_is_what_numpy_makes_of_it(tmp_path: Path, options: Option
             "out float32[N, 4, 4, 3]",
         ]
         np.testing.assert_allclose(opened.run({"data": FEED})["out"], _expected(), atol=tolerance)
+        assert opened.info.precision == ("f16" if options.get("fp16") else "f32")
 
 
 def test_a_shape_by_hand_where_the_file_tells_none(tmp_path: Path) -> None:

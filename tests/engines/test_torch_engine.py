@@ -61,6 +61,7 @@ def test_halves_are_near_and_float32_comes_out(program: Path, options: dict[str,
         wanted = engine.run({"input": X})["output"]
     with open_engine(program, engine="torch", options=options) as engine:
         found = engine.run({"input": X})["output"]
+        assert engine.info.precision == options.get("precision", "autocast")
     assert found.dtype == np.float32
     difference = np.abs(found - wanted).max()
     assert 0 < difference < 0.02, "another precision that isn't the same"

@@ -141,7 +141,8 @@ class Ncnn:
             TensorSpec(name, ("N", *shape[1:]) if free else shape, "float32")
             for name, shape in shapes.items()
         )
-        self.info = EngineInfo("ncnn", library.__version__, "CPU", threads, thread_safe=True)
+        precision = "f16" if net.opt.use_fp16_arithmetic else "f32"
+        self.info = EngineInfo("ncnn", library.__version__, "CPU", threads, True, precision)
 
     def _row(self, net: Any, feeds: Tensors) -> dict[str, Array]:
         extractor = net.create_extractor()

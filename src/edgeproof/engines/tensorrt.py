@@ -64,10 +64,10 @@ def open_model(path: str, device: str, threads: int, options: Options) -> Tensor
     buffers = CudaBuffers(runtime, number)  # makes the GPU the one that plans are built for and opened on
     try:
         if file.suffix.lower() == ".onnx":
-            data = _built(trt, runtime, number, file, chosen)
+            data, precision = _built(trt, runtime, number, file, chosen), str(chosen["precision"])
         else:
             check_plan(file, fingerprint(trt, runtime, number))
-            data = file.read_bytes()
+            data, precision = file.read_bytes(), "as built"
         log = reporter(trt)
         engine = trt.Runtime(log).deserialize_cuda_engine(data)
         context = engine.create_execution_context() if engine is not None else None
@@ -76,7 +76,7 @@ def open_model(path: str, device: str, threads: int, options: Options) -> Tensor
                 f"TensorRT can't open {path}: {log.reason()}.",
                 hint="Build it again from its ONNX file; with memory running out it fails in the same way.",
             )
-        return TensorRt(trt, engine, context, buffers, device)
+        return TensorRt(trt, engine, context, buffers, device, precision)
     except OSError as error:
         buffers.close()
         raise storage_error(file, error) from error
@@ -112,14 +112,16 @@ def _built(trt: Any, runtime: Any, number: int, model: Path, chosen: Options) ->
 class TensorRt:
     """An open plan; runs from several threads wait for each other, as they share its memory on the GPU."""
 
-    def __init__(self, trt: Any, engine: Any, context: Any, buffers: CudaBuffers, device: str) -> None:
+    def __init__(
+        self, trt: Any, engine: Any, context: Any, buffers: CudaBuffers, device: str, precision: str
+    ) -> None:
         self._engine, self._context, self._buffers = engine, context, buffers
         self._lock = threading.Lock()
         names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
         goes_in = {name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
         self.inputs = tuple(_spec(engine, name) for name in names if goes_in[name])
         self.outputs = tuple(_spec(engine, name) for name in names if not goes_in[name])
-        self.info = EngineInfo("tensorrt", str(trt.__version__), device, 1, thread_safe=True)
+        self.info = EngineInfo("tensorrt", str(trt.__version__), device, 1, True, precision)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         """Run once.

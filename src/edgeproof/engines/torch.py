@@ -169,7 +169,9 @@ class Torch:
         self._network: Network | None = network
         self._device, self._threads, self._half, self._autocast = device, threads, half, autocast
         self.inputs, self.outputs = network.inputs, network.outputs
-        self.info = EngineInfo("torch", torch.__version__, device.upper(), threads, thread_safe=True)
+        halves = {torch.float16: "f16", torch.bfloat16: "bf16"}
+        precision = "autocast" if autocast else halves.get(half, "f32")
+        self.info = EngineInfo("torch", torch.__version__, device.upper(), threads, True, precision)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         """Run once; with halves, float32 goes in and comes out all the same.
