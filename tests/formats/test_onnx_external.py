@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeproof.core.errors import EdgeproofError, ModelError
 from edgeproof.formats import onnx as load
 from edgeproof.formats import read_network
-from edgeproof.formats.onnx import is_in_pieces, load_model, save_model
+from edgeproof.formats.onnx import load_model, one_onnx_file, save_model
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def split(small, tmp_path):
 
 
 def test_the_weights_become_part_of_the_network(split, graphs, tmp_path):
-    assert is_in_pieces(split.path)
+    assert one_onnx_file(split.path, tmp_path) == tmp_path / "net.onnx"
     model = load_model(split.path)
     assert model.graph.initializer[0].raw_data == graphs.weight(4, 3, 3, 3).tobytes()
     save_model(model, tmp_path / "one.onnx")
-    assert not is_in_pieces(tmp_path / "one.onnx")
+    assert one_onnx_file(tmp_path / "one.onnx", tmp_path / "none") == tmp_path / "one.onnx"
     assert load_model(tmp_path / "one.onnx") == model
     assert read_network(split.path).model.graph.initializer[0].raw_data == model.graph.initializer[0].raw_data
 

@@ -260,13 +260,17 @@ def test_a_bundle_opens_its_engine_with_the_options_it_was_measured_with(tmp_pat
 
 def test_a_file_of_another_format_is_read_into_onnx(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx reads it and isn't installed (extra `fit`)")
+    pytest.importorskip("flatbuffers", reason="flatbuffers writes it and isn't installed (extra `litert`)")
+    from edgeproof.formats import to_litert
+
     model = onnx.load(builtin_model())
-    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights")
-    # Caffe's importer is asked for by the suffix, and says what it misses.
-    (tmp_path / "m.caffemodel").write_bytes(b"")
-    with pytest.raises(NotFoundError, match="prototxt beside"):
-        Orientation(tmp_path / "m.caffemodel")(PHOTO)
-    assert Orientation(tmp_path / "m.onnx")(PHOTO).turn == Orientation()(PHOTO).turn
+    to_litert.write(model, tmp_path / "m.tflite")
+    onnx.save(model, tmp_path / "pieces.onnx", save_as_external_data=True, location="weights")
+    here = Orientation()(PHOTO)
+    for name in ("m.tflite", "pieces.onnx"):
+        there = Orientation(tmp_path / name)(PHOTO)
+        assert (there.turn, there.decision) == (here.turn, here.decision)
+        assert there.probabilities == pytest.approx(here.probabilities, abs=1e-4)
 
 
 def test_a_bundle_keeps_its_own_engine(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ def show_conversion(output: Output, source: str, result: Converted) -> None:
         output.say(note)
     if check.differences:
         output.table(
-            f"{check.inputs} inputs; allowed: {check.tolerance:g} of an output's largest value, or of its known range",
-            ["output", ">largest difference", ">of the largest value", ">cosine", ">same first choice"],
+            f"{check.inputs} inputs; allowed: {check.tolerance:g} of the largest value or known range",
+            [".output", ">difference", ">of the largest", ">cosine", ">same first choice"],
             [
                 [
                     found.output,

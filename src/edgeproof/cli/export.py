@@ -14,7 +14,9 @@ _TARGETS = ("openvino", "litert", "ncnn", "tensorrt", "ascend", "edgetpu")
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--to", "target", type=click.Choice(_TARGETS), required=True, help="What it has to run in.")
+@click.option(
+    "--to", "target", type=click.Choice(_TARGETS), required=True, help="The runtime or device that it is for."
+)
 @click.option(
     "--out", metavar="PATH", help="What to write. Default: MODEL's name with the target's suffix, here."
 )
@@ -27,7 +29,8 @@ _TARGETS = ("openvino", "litert", "ncnn", "tensorrt", "ascend", "edgetpu")
     "--input-shape",
     metavar="SIZES",
     default="",
-    help='Sizes for inputs that have open ones: "1x3x224x224", or "a=1x3x224x224,b=1x2" for several.',
+    help='Sizes for inputs that have open ones: "1x3x224x224", or "a=1x3x224x224,b=1x2" for several. All targets but '
+    "openvino need them; litert and ncnn take any batch.",
 )
 @output_options
 def export(
@@ -35,13 +38,16 @@ def export(
 ) -> int:
     """Turn a network into another runtime's file, checked against the original.
 
-    MODEL is a bundle, or what `edgeproof import` reads. First the target is asked which nodes it can't take; they are
-    named, and nothing is written. Then the original runs in ONNX Runtime and the outcome in its own runtime, on the
-    same inputs; the verdict is ok, differs, or not checked where that runtime isn't installed. An outcome that differs
-    is written as NAME.differs.SUFFIX, with the input that shows it in NAME.differs.npz, and the exit code is 1.
+    MODEL is a bundle that `edgeproof fit` made, or what `edgeproof import` reads. It becomes NAME.xml and NAME.bin for
+    openvino, NAME.tflite for litert, NAME.ncnn.param and NAME.ncnn.bin for ncnn, NAME.plan for tensorrt. First the
+    target is asked which nodes it can't take: where there are any, they are named and nothing is written. Then the
+    original runs in ONNX Runtime and the outcome in its own runtime, on the same inputs; the verdict is ok, differs, or
+    not checked where that runtime isn't installed. An outcome that differs is written as NAME.differs.SUFFIX, with the
+    input that shows it in NAME.differs.npz, and the exit code is 1.
 
-    For ascend, edgetpu, and tensorrt where TensorRT isn't installed, the outcome is a recipe: a folder with the network
-    made ready, tensors to calibrate with, the command to run on the device, and a script that checks what it makes.
+    For ascend, edgetpu, and tensorrt where TensorRT isn't installed, the outcome is a recipe: a folder NAME.ascend (or
+    alike) with the network made ready, tensors to calibrate with, the command to run on the device, and a script that
+    checks what it makes.
 
     \b
     Examples:

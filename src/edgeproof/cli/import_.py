@@ -43,16 +43,20 @@ def import_(
 ) -> int:
     """Turn a network of another format into one ONNX file, and check it against the original.
 
-    SOURCE is a file, which is read without running anything in it; or package.module:factory, your own Python code
-    that makes a PyTorch network: it is imported, also from the current folder, and called. The original runs in the
-    runtime of its own format, the copy in ONNX Runtime, on the same inputs; the verdict is ok, differs, or not checked
-    where the original can't be run here. A copy that differs is written as NAME.differs.onnx, with the input that
-    shows it in NAME.differs.npz, and the exit code is 1.
+    SOURCE is a file, which is read without running anything in it: .onnx; .caffemodel, with its .prototxt beside it;
+    .tflite; .h5 or .keras; .pt2, .pt or .pth of PyTorch. Or the folder of a SavedModel, of which TensorFlow runs parts
+    while it reads them. Or package.module:factory, your own Python code that makes a PyTorch network: it is imported,
+    also from the current folder, and called.
+
+    The original runs in the runtime of its own format, the copy in ONNX Runtime, on the same inputs; the verdict is
+    ok, differs, or not checked where the original can't be run here. A copy that differs is written as
+    NAME.differs.onnx, with the input that shows it in NAME.differs.npz, and the exit code is 1.
 
     \b
     Examples:
       edgeproof import old.onnx --out new.onnx
       edgeproof import ultraface.caffemodel --data ~/Pictures
+      edgeproof import yolox.tflite --data ~/Pictures --json
       edgeproof import mynet.models:build --input-shape Nx3x224x224
       edgeproof import age.prototxt --random-weights 1
     """

@@ -22,13 +22,13 @@ VERBS = {
     "check": ("edgeproof.cli.check:check", "Check on this machine that a bundle is what it was."),
     "import": (
         "edgeproof.cli.import_:import_",
-        "Turn a network of another format into ONNX, checked against the original.",
+        "Turn a network of any format into ONNX, checked against the original.",
     ),
     "export": (
         "edgeproof.cli.export:export",
         "Turn a network into another runtime's file, checked against the original.",
     ),
-    "ops": ("edgeproof.cli.ops:ops", "Which nodes of a network a runtime can't take."),
+    "ops": ("edgeproof.cli.ops:ops", "Say which nodes of a network a runtime can't take, and what to do."),
     "device": ("edgeproof.cli.device:device", "What this machine is, and which engines can run on it."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),
@@ -76,6 +76,8 @@ def cli() -> None:
       edgeproof rotate ~/Pictures --out upright       write upright copies
       edgeproof fit orientation --data ~/Pictures --budget "p99<35ms, size<4MB"
       edgeproof check orientation.edge                on the device
+      edgeproof import net.tflite --data ~/Pictures   any format to ONNX, checked
+      edgeproof export net.onnx --to openvino         and out again
 
     \b
     Completion for bash (zsh and fish alike):

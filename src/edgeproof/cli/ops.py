@@ -19,8 +19,9 @@ def ops(output: Output, *, model: str, engine: str | None) -> int:
     """Say which nodes of a network a runtime can't take, and what can be done about it.
 
     MODEL is a file of any format that `edgeproof import` reads. Each runtime that is installed tries it, LiteRT and
-    ncnn by converting it; for the others the answer is "not known", with the command that tells it on the device. With
-    --for the exit code is 1 unless that runtime takes the whole network.
+    ncnn by converting it: the verdict is ok or unsupported. For the others it is "not known", with the command that
+    tells it on the device. Where a runtime wants fixed sizes, `edgeproof export --input-shape` gives them. With --for
+    the exit code is 1 unless that runtime takes the whole network.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from edgeproof.formats import Imported, format_of, read_network
 from edgeproof.formats.external import load_external, stored_outside
 from edgeproof.formats.graph import all_tensors, first_line, onnx_for, value_of
 from edgeproof.formats.opset import lift
+from edgeproof.formats.padding import keep_padding
 
 if TYPE_CHECKING:
     import onnx
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # A protobuf message can't be larger (protobuf.dev/programming-guides/proto-limits).
 _LARGEST = 2**31 - 1
 _OPSET = 13
+_PADDED = (
+    "The zeros that a Pad makes before a MaxPool became -0.0, the same number, in {} places: ONNX Runtime would "
+    "take 0.0 for the pooling's own padding, which never wins."
+)
 _AGAIN = "Export the network again, or copy the file again and compare its size."
 
 
@@ -40,15 +45,6 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         load_external(outside, file.parent, name=str(file), most_bytes=_LARGEST - size)
     check_model(model, str(file))
     return model
-
-
-def is_in_pieces(path: str | os.PathLike[str]) -> bool:
-    """Whether an ONNX file keeps weights in other files.
-
-    Raises:
-        As `load_model` for a file that can't be read.
-    """
-    return bool(stored_outside(_parse(Path(path))[0]))
 
 
 def _parse(file: Path) -> tuple[onnx.ModelProto, int]:
@@ -127,13 +123,21 @@ def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
 def one_onnx_file(path: Path, work: Path) -> Path:
     """`path` itself if it is an .onnx file that stands alone, else the network in it as one in the folder `work`.
 
+    A file whose padding ONNX Runtime would misread (see `keep_padding`) gets a copy there too.
+
     Raises:
         NotFoundError, ModelError, MissingExtraError: as `read_network`. StorageError: `work` can't be written to.
     """
-    if format_of(path) == "onnx" and not is_in_pieces(path):
-        return path
     made = work / f"{path.stem.rpartition(':')[2]}.onnx"
-    save_model(read_network(path).model, made)
+    if format_of(path) != "onnx" or stored_outside(model := _parse(path)[0]):
+        model = read_network(path).model
+    elif not {"Pad", "MaxPool"} <= {node.op_type for node in model.graph.node}:
+        return path
+    else:
+        model, _ = _inferred(model)
+        if not keep_padding(model):
+            return path
+    save_model(model, made)
     return made
 
 
@@ -142,16 +146,24 @@ def read(path: Path) -> Imported:
 
     Opset 13 is the first in which weights can be quantised channel by channel (QuantizeLinear-13).
     """
-    onnx = onnx_for("Importing a network")
     model = load_model(path)
     notes: tuple[str, ...] = ()
     try:
         model, notes = lift(model, _OPSET)
     except ModelError as error:  # it may still run as it is: the check after the import shows
         notes = (f"{error.message} It stays as it is.",)
-    try:
-        model = onnx.shape_inference.infer_shapes(model)
-    except Exception as error:  # onnx's own InferenceError, or RuntimeError from its C++
-        notes = (*notes, f"The shapes inside it can't be inferred: {first_line(error)}.")
+    model, more = _inferred(model)
+    notes = (*notes, *more)
+    if kept := keep_padding(model):
+        notes = (*notes, _PADDED.format(kept))
     check_model(model, str(path))
     return Imported(model, notes)
+
+
+def _inferred(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The network with the shapes inside it, or as it is with a note why not."""
+    onnx = onnx_for("Importing a network")
+    try:
+        return onnx.shape_inference.infer_shapes(model), ()
+    except Exception as error:  # onnx's own InferenceError, or RuntimeError from its C++
+        return model, (f"The shapes inside it can't be inferred: {first_line(error)}.",)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from edgeproof.core.errors import MissingExtraError, ModelError
 from edgeproof.core.files import storage_error
 from edgeproof.formats import Imported, tflite
-from edgeproof.formats.caffe.wire import BYTES, DamagedError, fields
 from edgeproof.formats.graph import names_in
+from edgeproof.formats.wire import BYTES, DamagedError, fields
 
 if TYPE_CHECKING:
     import onnx

@@ -157,6 +157,10 @@ def _options(native: str, source: str | os.PathLike[str], converted: Engine) -> 
     if native == "torch" and Path(source).suffix.lower() != ".pt2":  # TorchScript doesn't tell its shapes
         shapes = (f"{spec.name}={'x'.join(map(str, spec.shape))}" for spec in converted.inputs)
         return {"input_shape": ",".join(shapes)}
+    if (
+        native == "onnxruntime"
+    ):  # the copy runs in it too: what its optimiser gets wrong would be wrong in both
+        return {"graph_level": "off"}
     # LiteRT hides a quantised network's integers, unless the copy works with the same ones.
     integers = any(spec.dtype in ("uint8", "int8") for spec in converted.inputs)
     return {"raw": True} if native == "litert" and integers else {}

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from edgeproof.core.errors import ModelError
 from edgeproof.engines import open_engine
 from edgeproof.engines.shapes import parse_shapes
 from edgeproof.formats import is_factory, read_network
@@ -55,8 +56,11 @@ def import_network(
     with tempfile.TemporaryDirectory(prefix="edgeproof-import-") as folder:
         made = Path(folder) / "imported.onnx"
         save_model(imported.model, made)
-        with open_engine(made) as engine:
-            specs = engine.inputs
+        try:
+            with open_engine(made) as engine:
+                specs = engine.inputs
+        except ModelError as error:  # which names a file that the user has never seen
+            raise ModelError(error.message.replace(str(made), str(origin)), hint=error.hint) from error
         if imported.save_original:
             origin = Path(folder) / "original.pt2"
             imported.save_original(origin)

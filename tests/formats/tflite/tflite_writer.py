@@ -22,9 +22,11 @@ _OPTIONS = {
     "CONCATENATION": 10,
     "ADD": 11,
     "RESIZE_BILINEAR": 15,
+    "LOCAL_RESPONSE_NORMALIZATION": 13,
     "RESHAPE": 17,
     "SPACE_TO_DEPTH": 19,
     "MUL": 21,
+    "GATHER": 23,
     "MEAN": 27,
     "SUM": 27,
     "SUB": 28,
@@ -37,6 +39,8 @@ _OPTIONS = {
     "LEAKY_RELU": 75,
     "MIRROR_PAD": 77,
     "DEPTH_TO_SPACE": 94,
+    "BATCH_MATMUL": 101,
+    "GELU": 116,
 }
 
 
@@ -117,7 +121,13 @@ def write(
     for kind in kinds:
         code = OPERATOR_NAMES.index(kind)
         codes.append(
-            table({0: ("b", min(code, 127)), 2: ("i", 2 if kind == "FULLY_CONNECTED" else 1), 3: ("i", code)})
+            table(
+                {
+                    0: ("b", min(code, 127)),
+                    2: ("i", 2 if kind in ("FULLY_CONNECTED", "BROADCAST_TO") else 1),
+                    3: ("i", code),
+                }
+            )
         )
     operators: list[int] = []
     for step in steps:

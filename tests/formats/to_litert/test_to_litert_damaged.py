@@ -99,3 +99,28 @@ def test_damage_is_refused_in_our_own_words(graphs, tmp_path, seed):
         refused += 1
     assert refused > 5
     assert {file.name for file in tmp_path.iterdir()} <= {"m.tflite"}
+
+
+def test_what_lies_behind_an_unknown_operator_is_not_blamed(graphs, tmp_path):
+    nodes = [
+        graphs.node("Relu", "x", "r"),
+        graphs.node("Fancy", "r", "f", name="odd", domain="acme"),
+        graphs.node("Shape", "f", "s"),
+        graphs.node("Gather", "s zero", "n"),
+        graphs.node("Concat", "n rest", "t", axis=0),
+        graphs.node("Reshape", "f t", "y"),
+    ]
+    weights = {"zero": np.asarray([0]), "rest": np.asarray([-1])}
+    model = graphs.model(nodes, weights, outputs={"y": 2})
+    model.opset_import.add(domain="acme", version=1)
+    with pytest.raises(ModelError) as caught:
+        write(model, tmp_path / "n.tflite")
+    assert "odd (acme.Fancy: " in caught.value.message
+    assert caught.value.message.count(";") == 0, "no other node is named"
+    assert not (tmp_path / "n.tflite").exists()
+
+
+def test_a_standard_operator_that_is_none_is_named(graphs, tmp_path):
+    model = graphs.model([graphs.node("Fancy", "x", "y", name="odd")], {})
+    with pytest.raises(ModelError, match="Fancy"):
+        write(model, tmp_path / "n.tflite")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeproof.core.errors import ModelError
 from edgeproof.core.files import storage_error
-from edgeproof.formats.caffe.wire import BYTES, FIXED32, FIXED64, VARINT, DamagedError, Field, fields, varint
+from edgeproof.formats.wire import BYTES, FIXED32, FIXED64, VARINT, DamagedError, Field, fields, varint
 
 # A protobuf message can't be larger. The others bound the Python objects that a few bytes can make.
 _LARGEST = 2**31 - 1

@@ -16,6 +16,7 @@ from edgeproof.formats.keras.settings import AGAIN
 from edgeproof.formats.keras.source import open_source
 from edgeproof.formats.keras.weights import fill_weights
 from edgeproof.formats.onnx import check_model
+from edgeproof.formats.padding import keep_padding
 
 if TYPE_CHECKING:
     import onnx
@@ -61,6 +62,7 @@ def translate(model: Model, file: str, keras: int, size: int) -> Imported:
     outputs = run_model(builder, model, values, LAYERS)
     made = builder.finish(inputs, list(zip(_output_names(model), outputs, strict=True)))
     _check(made, file)
+    keep_padding(made)
     return Imported(made, tuple(builder.notes))
 
 

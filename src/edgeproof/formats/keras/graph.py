@@ -67,7 +67,6 @@ class Builder:
         self.notes: list[str] = []
         self.taken: set[str] = set()
         self._nodes: list[onnx.NodeProto] = []
-        self._makers: dict[str, onnx.NodeProto] = {}
         self._weights: dict[str, Array] = {}
         self._parameters: dict[tuple[int, str], str] = {}
         self._room = _GROWTH * size + (1 << 20)
@@ -164,23 +163,12 @@ class Builder:
         from onnx import helper
 
         name = self._name(kind)
-        self._makers[name] = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
-        self._nodes.append(self._makers[name])
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
 
     def one(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """The same, with the inputs one by one."""
         return self.emit(kind, inputs, **attributes)
-
-    def keep_padding(self, name: str) -> None:
-        """Keep the zeros that a Pad made apart from the MaxPool that takes them.
-
-        ONNX Runtime (1.31 at least) makes them the pool's own padding, which never wins: wrong where all else is below
-        zero. The smallest normal float is zero to every other layer, and no number that it does this with.
-        """
-        node = self._makers.get(name)
-        if node is not None and node.op_type == "Pad" and len(node.input) == 2:
-            node.input.append(self.scalar(float(np.finfo(np.float32).tiny)))
 
     # Values
 

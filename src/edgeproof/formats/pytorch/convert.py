@@ -19,6 +19,7 @@ from edgeproof.core.pytorch.script import flat_outputs, script_inputs
 from edgeproof.formats import Imported
 from edgeproof.formats.graph import first_line, onnx_for
 from edgeproof.formats.onnx import check_model
+from edgeproof.formats.padding import keep_padding
 
 if TYPE_CHECKING:
     import onnx
@@ -201,5 +202,6 @@ def _finished(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
             f"{source}: the shapes inside it can't be inferred: {first_line(error)}.",
             hint="Report it with the network.",
         ) from error
+    keep_padding(model)
     check_model(model, source)
     return model

@@ -11,6 +11,7 @@ from edgeproof.core.files import storage_error
 from edgeproof.formats import Imported
 from edgeproof.formats.graph import first_line, new_name, onnx_for
 from edgeproof.formats.onnx import check_model
+from edgeproof.formats.padding import keep_padding
 from edgeproof.formats.tflite.builder import Builder
 from edgeproof.formats.tflite.flatbuffer import AGAIN
 from edgeproof.formats.tflite.schema import Network, Tensor, parse
@@ -47,6 +48,7 @@ def read(path: Path) -> Imported:
     network = parse(str(path), data)
     model = _translate(network)
     _check(model, network)
+    keep_padding(model)
     return Imported(model, tuple(_notes(network)))
 
 

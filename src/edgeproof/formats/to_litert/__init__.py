@@ -51,7 +51,7 @@ def write(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
     if refused:
         more = f" and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
         listed = "; ".join(
-            f"{node.name or node.output[0]} ({node.op_type}: {reason})"
+            f"{node.name or node.output[0]} ({_kind(node)}: {reason})"
             for node, reason in refused[:_MOST_NAMED]
         )
         raise ModelError(
@@ -176,6 +176,10 @@ def _refusal(builder: Builder, node: Any, takers: dict[str, list[Any]]) -> str:
         # It follows the rules of ONNX as far as its checker knows, but its inputs are not what its kind has.
         return f"it doesn't fit its inputs ({first_line(error)})"
     return ""
+
+
+def _kind(node: onnx.NodeProto) -> str:
+    return node.op_type if is_op(node, node.op_type) else f"{node.domain}.{node.op_type}"
 
 
 def _end(builder: Builder) -> None:

@@ -19,8 +19,6 @@ def pool(builder: Builder, layer: Layer, inputs: Sequence[Value]) -> Value:
     area = window(builder, layer, picture.sizes(value), kernel, strides, [1] * count)
     largest = layer.kind.startswith("Max")
     source = builder.get(value, picture.order)
-    if largest:
-        builder.keep_padding(source)
     name = builder.one(
         "MaxPool" if largest else "AveragePool",
         source,

@@ -118,6 +118,26 @@ def _pads(builder: Builder, operator: Operator) -> tuple[Order, list[int]]:
     return order, [amounts[2 * axis] for axis in order] + [amounts[2 * axis + 1] for axis in order]
 
 
+def broadcast(builder: Builder, operator: Operator) -> None:
+    """BROADCAST_TO: to the shape that the file gives its output."""
+    source, target = operator.inputs[0], operator.outputs[0]
+    shape = builder.shape(target)
+    order = builder.best_order([source], len(shape))
+    sizes = builder.numbers([shape[axis] for axis in order])
+    builder.put(target, builder.one("Expand", builder.operand(source, order), sizes), order)
+
+
+def tile(builder: Builder, operator: Operator) -> None:
+    """TILE: each axis so many times."""
+    source = operator.inputs[0]
+    rank, times = len(builder.shape(source)), builder.integers(operator.inputs[1])
+    if len(times) != rank or min(times, default=1) < 1:
+        raise builder.error(f"repeats the shape {list(builder.shape(source))} by {times}")
+    order = builder.best_order([source], rank)
+    value = builder.one("Tile", builder.real(source, order), builder.numbers([times[axis] for axis in order]))
+    builder.put(operator.outputs[0], value, order)
+
+
 def axis_of(builder: Builder, axis: int, rank: int) -> int:
     """An axis counted from the front."""
     if not -rank <= axis < rank:

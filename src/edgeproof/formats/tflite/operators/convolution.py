@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeproof.formats.tflite.builder import NCHW, Builder
+from edgeproof.formats.tflite.builder import NCHW, Builder, identity
 from edgeproof.formats.tflite.operators.arrange import reshaped
 from edgeproof.formats.tflite.operators.window import SAME, VALID, same_padding
 from edgeproof.formats.tflite.schema import Operator
@@ -128,3 +128,15 @@ def fully_connected(builder: Builder, operator: Operator) -> None:
     if wanted != (count // width, units):
         value = builder.one("Reshape", value, builder.numbers(wanted))
     builder.put_activated(operator.outputs[0], value, operator.small(0))
+
+
+def batch_matmul(builder: Builder, operator: Operator) -> None:
+    """BATCH_MATMUL (BatchMatMulOptions): the last two axes as matrices, either side turned over if so said."""
+    values = []
+    for slot, number in enumerate(operator.inputs):
+        rank = len(builder.shape(number))
+        order = identity(rank)
+        if operator.small(slot):
+            order = (*order[:-2], rank - 1, rank - 2)
+        values.append(builder.real(number, order))
+    builder.put(operator.outputs[0], builder.one("MatMul", *values))

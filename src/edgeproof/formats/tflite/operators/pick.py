@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgeproof.formats.tflite.builder import Builder
+import numpy as np
+
+from edgeproof.formats.tflite.builder import Builder, identity
 from edgeproof.formats.tflite.operators.arrange import axis_of
 from edgeproof.formats.tflite.schema import Operator
 
@@ -96,3 +98,56 @@ def split(builder: Builder, operator: Operator) -> None:
     )
     for number, value in zip(operator.outputs, values, strict=True):
         builder.put(number, value, order)
+
+
+def gather(builder: Builder, operator: Operator) -> None:
+    """GATHER (GatherOptions): the places along an axis, whose own axes take its place."""
+    source, places = operator.inputs
+    rank, many = len(builder.shape(source)), len(builder.shape(places))
+    axis = axis_of(builder, operator.integer(0), rank)
+    if operator.integer(1):
+        raise builder.error(
+            f"has {operator.integer(1)} axes in common with its places, which isn't read",
+            "Write it with places that hold for the whole batch.",
+        )
+    order = builder.best_order([source], rank) if many == 1 else identity(rank)
+    value = builder.one("Gather", builder.real(source, order), builder.raw(places), axis=order.index(axis))
+    builder.put(operator.outputs[0], value, order if many == 1 else None)
+
+
+def top_k(builder: Builder, operator: Operator) -> None:
+    """TOPK_V2: the largest along the last axis, sorted, and their places."""
+    source, (values, places) = operator.inputs[0], operator.outputs
+    rank = len(builder.shape(source))
+    order = builder.best_order([source], rank)
+    found, where = builder.emit(
+        "TopK",
+        [builder.real(source, order), builder.numbers(builder.integers(operator.inputs[1])[:1])],
+        2,
+        axis=order.index(rank - 1),
+    )
+    builder.put(values, found, order)
+    builder.put(places, _typed(builder, places, where), order)
+
+
+def arg_max(builder: Builder, operator: Operator) -> None:
+    """ARG_MAX and ARG_MIN: the place of the first of the largest; its axis goes away."""
+    source, target = operator.inputs[0], operator.outputs[0]
+    rank = len(builder.shape(source))
+    axis = axis_of(builder, builder.integers(operator.inputs[1])[0], rank)
+    order = builder.best_order([source], rank)
+    kind = "ArgMax" if operator.kind == "ARG_MAX" else "ArgMin"
+    where = builder.one(kind, builder.real(source, order), axis=order.index(axis), keepdims=0)
+    left = [each for each in order if each != axis]
+    order = tuple(sorted(left).index(each) for each in left)
+    builder.put(target, _typed(builder, target, where), order)
+
+
+def _typed(builder: Builder, number: int, places: str) -> str:
+    """Places, which ONNX has as int64, in the type that a tensor has."""
+    from onnx import helper
+
+    dtype = builder.tensor(number).dtype
+    if dtype == np.int64:
+        return places
+    return builder.one("Cast", places, to=helper.np_dtype_to_tensor_dtype(dtype))

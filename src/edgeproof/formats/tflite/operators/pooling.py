@@ -7,7 +7,13 @@ from edgeproof.formats.tflite.operators.arrange import axis_of
 from edgeproof.formats.tflite.operators.window import same_padding
 from edgeproof.formats.tflite.schema import Operator
 
-REDUCTIONS = {"MEAN": "ReduceMean", "SUM": "ReduceSum", "REDUCE_MAX": "ReduceMax", "REDUCE_MIN": "ReduceMin"}
+REDUCTIONS = {
+    "MEAN": "ReduceMean",
+    "SUM": "ReduceSum",
+    "REDUCE_MAX": "ReduceMax",
+    "REDUCE_MIN": "ReduceMin",
+    "REDUCE_PROD": "ReduceProd",
+}
 
 
 def pool(builder: Builder, operator: Operator) -> None:

@@ -10,7 +10,7 @@ _WIDTH = {FIXED64: 8, FIXED32: 4}
 
 
 class DamagedError(ValueError):
-    """The bytes are no protobuf message; `read_weights` gives it the file's name."""
+    """The bytes are no protobuf message; whoever reads it gives it the file's name."""
 
 
 @dataclass(frozen=True)
