@@ -24,6 +24,11 @@ def test_the_fastest_that_meets_every_clause_is_chosen() -> None:
     )
 
 
+def test_one_that_was_not_measured_to_the_end_is_not_chosen() -> None:
+    rows = [row("f32", 10), row("f32-clean", 8, lost=None), row("int8-mse", 8, size_mb=3, cold_s=(0.4,))]
+    assert _choose(rows, "drop<2%")[0] == "ort-f32-clean-t1"
+
+
 def test_a_slower_candidate_is_refused_and_says_how_much() -> None:
     rows = [row("f32", 10), row("int8-dynamic", 30)]
     assert _choose(rows, "drop<2%")[0] == "ort-f32-t1"

@@ -58,6 +58,7 @@ def choose(rows: Sequence[Row], budget: Budget) -> tuple[Row | None, list[Clause
     if not eligible:
         nearest = min(ranked, key=lambda row: (_unmet(verdicts[row.id]), speed(row)), default=None)
         return None, verdicts[nearest.id] if nearest else []
+    eligible = _finalists(eligible)
     fastest = eligible[0]
     ties = [row for row in eligible if row is fastest or _as_fast(row, fastest)]
     chosen = min(
@@ -66,6 +67,12 @@ def choose(rows: Sequence[Row], budget: Budget) -> tuple[Row | None, list[Clause
     faster = ranked[: ranked.index(chosen)]
     held = [verdict for row in faster for verdict in verdicts[row.id] if verdict.verdict == UNDECIDED]
     return chosen, held[:1] + verdicts[chosen.id]
+
+
+def _finalists(rows: Sequence[Row]) -> list[Row]:
+    """Those that were measured to the end: one that the first measurements left behind has too little evidence."""
+    processes = [len(row.run.cold_s) if row.run else 0 for row in rows]
+    return [row for row, count in zip(rows, processes, strict=True) if count == max(processes)]
 
 
 def _as_fast(row: Row, fastest: Row) -> bool:
