@@ -154,7 +154,8 @@ def check_export(
 
 
 def _options(native: str, source: str | os.PathLike[str], converted: Engine) -> Options:
-    if native == "torch" and Path(source).suffix.lower() != ".pt2":  # TorchScript doesn't tell its shapes
+    # TorchScript doesn't tell its shapes, and a Caffe file may tell another batch than is compared with.
+    if native == "opencv" or (native == "torch" and Path(source).suffix.lower() != ".pt2"):
         shapes = (f"{spec.name}={'x'.join(map(str, spec.shape))}" for spec in converted.inputs)
         return {"input_shape": ",".join(shapes)}
     if (
