@@ -319,9 +319,7 @@ def seeded_caffe(prototxt: Path, folder: Path) -> Path:
         )
         layers += message(2, message(4, name.encode()) + blobs)  # V1LayerParameter, as in the text
     made = folder / f"{prototxt.stem}.caffemodel"
-    # OpenCV holds its callers to the batch that the text says; in one of them it is 10.
-    text = prototxt.read_text().replace("input_dim: 10\n", "input_dim: 1\n", 1)
-    made.with_suffix(".prototxt").write_text(text)
+    made.with_suffix(".prototxt").write_text(prototxt.read_text())
     made.write_bytes(layers)
     return made
 
