@@ -41,16 +41,20 @@ def crop_square(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     top, left = (height - short) // 2, (width - short) // 2
     taps = _taps(short, side)
     centre = pixels[top : top + short, left : left + short].astype(np.uint16)
-    tall = _means(centre.reshape(1, short, short * 3), taps).reshape(side, short, 3)
-    wide = _means(np.ascontiguousarray(tall.transpose(2, 1, 0)), taps)  # colour, x, y
+    tall = _means(centre.reshape(1, short, short * 3), taps, _ONE // 2).reshape(side, short, 3)
+    wide = _means(np.ascontiguousarray(tall.transpose(2, 1, 0)), taps, _ONE // 2 - 1)  # colour, x, y
     planes: NDArray[np.uint8] = np.ascontiguousarray(wide.transpose(0, 2, 1), dtype=np.uint8)
     square: NDArray[np.uint8] = planes.transpose(1, 2, 0)
     return square
 
 
-def _means(lines: NDArray[np.uint16], taps: Taps) -> NDArray[np.uint16]:
-    """(c, n, k) to (c, side, k), in 16 bits and few passes: this runs once for every photo."""
-    means = np.full((len(lines), len(taps[0][0]), lines.shape[2]), _ONE // 2, np.uint16)  # half: to round
+def _means(lines: NDArray[np.uint16], taps: Taps, half: int) -> NDArray[np.uint16]:
+    """(c, n, k) to (c, side, k), in 16 bits and few passes: this runs once for every photo.
+
+    Arguments:
+        half: what is added to round: 128 takes a tie up, 127 down.
+    """
+    means = np.full((len(lines), len(taps[0][0]), lines.shape[2]), half, np.uint16)
     for line, share in taps:
         part = lines.take(line, axis=1)
         part *= share
