@@ -134,3 +134,14 @@ def test_a_real_process_prints_one_document(tmp_path: Path) -> None:
     assert [row["decision"] == "error" for row in json.loads(out)["photos"]] == [False, True]
     assert out.count("\n") == 1
     assert "b.png" in err
+
+
+def test_too_little_memory_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("edgeproof.devices.host.describe_host", hungry)
+    code, out, err = run("device", "--json")
+    assert (code, out) == (1, "")
+    assert "not enough memory" in err
+    assert "Traceback" not in err

@@ -109,6 +109,13 @@ def _run(args: list[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         complain(EdgeproofError("Interrupted.", hint="Nothing half-written was left."))
         return _INTERRUPTED
+    except MemoryError:
+        complain(
+            EdgeproofError(
+                "There is not enough memory for that.", hint="Close other programs, or give it less."
+            )
+        )
+        return 1
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`): not an error, and stdout must not be flushed again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
