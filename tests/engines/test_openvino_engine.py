@@ -162,3 +162,31 @@ def test_callers_side_by_side_get_their_own_answers(floats: Path) -> None:
         together = list(pool.map(lambda x: opened.run({"x": x})["y"], inputs))
         for x, found in zip(inputs, together, strict=True):
             np.testing.assert_array_equal(found, opened.run({"x": x})["y"])
+
+
+_TOGETHER = """
+import os, sys, threading
+import numpy as np
+from edgeproof.engines import open_engine
+sys.setswitchinterval(1e-6)
+opened = open_engine(sys.argv[1], engine="openvino")
+barrier = threading.Barrier(4)
+def first():
+    barrier.wait()
+    opened.run({"x": np.ones((1, 3), np.float32)})
+threads = [threading.Thread(target=first, daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(20)
+os._exit(sum(thread.is_alive() for thread in threads))
+"""
+
+
+def test_first_runs_from_several_threads_dont_wait_for_each_other_for_good(floats: Path) -> None:
+    for _ in range(4):  # without what `require_openvino` does, nearly every second process hangs here
+        command = [sys.executable, "-c", _TOGETHER, str(floats)]
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False
+        )
+        assert done.returncode == 0

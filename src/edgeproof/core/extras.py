@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from types import ModuleType
 
+import numpy as np
+
 from edgeproof.core.errors import MissingExtraError
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
@@ -33,12 +38,16 @@ def require_openvino(purpose: str) -> ModuleType:
     Raises:
         MissingExtraError: it is not installed.
     """
-    absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
-    before = {name: sys.modules[name] for name in absent if name in sys.modules}
-    try:
-        sys.modules.update(absent)  # type: ignore[arg-type]  # None is how Python marks "can't be imported"
-        return require("openvino", extra="openvino", purpose=purpose)
-    finally:
-        for name in absent:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
+    with _ONE_AT_A_TIME:
+        absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
+        before = {name: sys.modules[name] for name in absent if name in sys.modules}
+        try:
+            sys.modules.update(absent)  # type: ignore[arg-type]  # None is how Python marks "can't be imported"
+            openvino = require("openvino", extra="openvino", purpose=purpose)
+        finally:
+            for name in absent:
+                sys.modules.pop(name, None)
+            sys.modules.update(before)
+        # Its binding sets up numpy on first use, and hangs for good where two threads come first together (2026.4).
+        openvino.Tensor(np.zeros(1, np.float32), shared_memory=False)
+        return openvino

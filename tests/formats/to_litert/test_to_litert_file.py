@@ -39,7 +39,9 @@ def test_a_node_of_a_foreign_domain_is_named_and_those_behind_it_are_not(graphs,
         {"w": graphs.weight(4, 3, 3, 3)},
     )
     model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
-    with pytest.raises(ModelError, match=r"mine \(com\.example\.Own: the operator is com.example's own") as caught:
+    with pytest.raises(
+        ModelError, match=r"mine \(com\.example\.Own: the operator is com.example's own"
+    ) as caught:
         write(model, tmp_path / "m.tflite")
     assert "Conv" not in caught.value.message
     assert [node.name for node, _ in unsupported(model)] == ["mine"]
