@@ -31,6 +31,7 @@ def device(output: Output) -> int:
     from edgeproof.engines.installed import installed_engines
 
     host, engines = describe_host(), installed_engines()
+    limit, meters, zones = memory_limit_mb(), power_meters(), thermal_zones()
     slow = host.governor in ("powersave", "conservative", "ondemand", "schedutil")
     checks = [
         {
@@ -48,9 +49,9 @@ def device(output: Output) -> int:
         "isa": host.isa,
         "cores": host.cores,
         "memory_mb": host.memory_mb,
-        "memory_limit_mb": memory_limit_mb(),
-        "meters": power_meters(),
-        "thermal": thermal_zones(),
+        "memory_limit_mb": limit,
+        "meters": meters,
+        "thermal": zones,
         "engines": [engine.as_json() for engine in engines],
         "checks": checks,
     }
@@ -64,9 +65,9 @@ def device(output: Output) -> int:
             ("instruction sets", ", ".join(host.isa) or "none of those that matter here"),
             ("cores that may be used", str(host.cores)),
             ("memory", _megabytes(host.memory_mb)),
-            ("limit of memory", _megabytes(memory_limit_mb(), "none")),
-            ("energy counters", ", ".join(power_meters()) or "none that may be read"),
-            ("temperatures", _temperatures(thermal_zones())),
+            ("limit of memory", _megabytes(limit, "none")),
+            ("energy counters", ", ".join(meters) or "none that may be read"),
+            ("temperatures", _temperatures(zones)),
         ],
     )
     output.table(

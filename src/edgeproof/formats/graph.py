@@ -62,6 +62,20 @@ def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
     return default
 
 
+def plain_constant(node: onnx.NodeProto) -> Array | None:
+    """The number or list of numbers that a Constant node holds as such; None where it holds a tensor, or text."""
+    for name, dtype in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
+        value = attribute(node, name)
+        if value is not None:
+            return np.array(value, dtype)
+    return None
+
+
 def set_attribute(node: onnx.NodeProto, name: str, value: Any) -> None:
     """Set a node's attribute, in place of what it was."""
     from onnx.helper import make_attribute

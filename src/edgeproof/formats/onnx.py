@@ -106,6 +106,25 @@ def check_model(model: onnx.ModelProto, name: str) -> None:
             )
 
 
+def check_translated(model: onnx.ModelProto, name: str) -> None:
+    """Check a network that was translated from another format, its shapes too, which are then written into it.
+
+    Raises:
+        ModelError: as `check_model`; or the shapes inside it don't fit together.
+    """
+    onnx = onnx_for("Checking a network")
+    check_model(model, name)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except Exception as error:  # onnx's InferenceError, and what its C++ raises otherwise
+        raise ModelError(
+            f"{name}: the shapes of its tensors don't fit together: {first_line(error)}.",
+            hint="Convert the network again, or copy the file again and compare its size.",
+        ) from error
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inferred.graph.value_info)
+
+
 def save_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
     """Write a network to `path`, whole or not at all.
 

@@ -72,16 +72,8 @@ def convolution(build: Builder, layer: Layer) -> None:
     names = [
         build.constant(layer, value, part) for value, part in zip(values, ("weight", "bias"), strict=False)
     ]
-    build.node(
-        "Conv",
-        [bottom.tensor, *names],
-        [top],
-        kernel_shape=kernel,
-        strides=stride,
-        pads=[*pad, *pad],
-        dilations=dilation,
-        group=group,
-    )
+    window = {"kernel_shape": kernel, "strides": stride, "pads": [*pad, *pad], "dilations": dilation}
+    build.node("Conv", [bottom.tensor, *names], [top], **window, group=group)
 
 
 def _shapes(layer: Layer, weight: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
@@ -106,16 +98,8 @@ def deconvolution(build: Builder, layer: Layer) -> None:
     names = [
         build.constant(layer, value, part) for value, part in zip(values, ("weight", "bias"), strict=False)
     ]
-    build.node(
-        "ConvTranspose",
-        [bottom.tensor, *names],
-        [top],
-        kernel_shape=kernel,
-        strides=stride,
-        pads=[*pad, *pad],
-        dilations=dilation,
-        group=group,
-    )
+    window = {"kernel_shape": kernel, "strides": stride, "pads": [*pad, *pad], "dilations": dilation}
+    build.node("ConvTranspose", [bottom.tensor, *names], [top], **window, group=group)
 
 
 def inner_product(build: Builder, layer: Layer) -> None:

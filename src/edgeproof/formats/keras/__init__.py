@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeproof.core.errors import ModelError
 from edgeproof.formats import Imported
-from edgeproof.formats.graph import first_line, new_name, onnx_for
+from edgeproof.formats.graph import new_name, onnx_for
 from edgeproof.formats.keras.graph import Builder, Shape, Value, shown
 from edgeproof.formats.keras.layers import LAYERS
 from edgeproof.formats.keras.network import Layer, Model, read_architecture
@@ -15,11 +15,8 @@ from edgeproof.formats.keras.run import check_known, run_model
 from edgeproof.formats.keras.settings import AGAIN
 from edgeproof.formats.keras.source import open_source
 from edgeproof.formats.keras.weights import fill_weights
-from edgeproof.formats.onnx import check_model
+from edgeproof.formats.onnx import check_translated
 from edgeproof.formats.padding import keep_padding
-
-if TYPE_CHECKING:
-    import onnx
 
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
 _OTHERS = ("uint8", "int8", "int32", "int64")
@@ -61,7 +58,7 @@ def translate(model: Model, file: str, keras: int, size: int) -> Imported:
     inputs, values = _inputs(builder, model)
     outputs = run_model(builder, model, values, LAYERS)
     made = builder.finish(inputs, list(zip(_output_names(model), outputs, strict=True)))
-    _check(made, file)
+    check_translated(made, file)
     keep_padding(made)
     return Imported(made, tuple(builder.notes))
 
@@ -123,17 +120,3 @@ def _output_names(model: Model) -> list[str]:
         last = model.layers[-1]
         return _output_names(last.inner) if last.inner is not None else [last.name]
     return [ref.layer for ref in model.outputs]
-
-
-def _check(model: onnx.ModelProto, name: str) -> None:
-    from onnx import shape_inference
-
-    check_model(model, name)
-    try:
-        inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    except Exception as error:  # onnx's InferenceError, and what its C++ raises otherwise
-        raise ModelError(
-            f"{name}: the shapes of its tensors don't fit together: {first_line(error)}.", hint=AGAIN
-        ) from error
-    del model.graph.value_info[:]
-    model.graph.value_info.extend(inferred.graph.value_info)

@@ -10,10 +10,9 @@ from edgeproof.core.errors import ModelError
 from edgeproof.core.files import storage_error
 from edgeproof.formats import Imported
 from edgeproof.formats.graph import first_line, new_name, onnx_for
-from edgeproof.formats.onnx import check_model
+from edgeproof.formats.onnx import check_translated
 from edgeproof.formats.padding import keep_padding
 from edgeproof.formats.tflite.builder import Builder
-from edgeproof.formats.tflite.flatbuffer import AGAIN
 from edgeproof.formats.tflite.schema import Network, Tensor, parse
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def read(path: Path) -> Imported:
         raise storage_error(path, error) from error
     network = parse(str(path), data)
     model = _translate(network)
-    _check(model, network)
+    check_translated(model, network.file)
     keep_padding(model)
     return Imported(model, tuple(_notes(network)))
 
@@ -132,20 +131,6 @@ def _drop_identities(nodes: list[Any], fixed: set[str]) -> None:
             for place, name in enumerate(names):
                 if name in renamed:
                     names[place] = renamed[name]
-
-
-def _check(model: onnx.ModelProto, network: Network) -> None:
-    from onnx import shape_inference
-
-    check_model(model, network.file)
-    try:
-        inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    except Exception as error:  # onnx's InferenceError, and what its C++ raises otherwise
-        raise ModelError(
-            f"{network.file}: the shapes of its tensors don't fit together: {first_line(error)}.", hint=AGAIN
-        ) from error
-    del model.graph.value_info[:]
-    model.graph.value_info.extend(inferred.graph.value_info)
 
 
 def _notes(network: Network) -> list[str]:

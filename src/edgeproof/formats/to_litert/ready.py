@@ -11,7 +11,15 @@ import numpy as np
 
 from edgeproof.core.errors import ModelError
 from edgeproof.core.tensor import Array
-from edgeproof.formats.graph import attribute, first_line, is_op, onnx_for, subgraphs, value_of
+from edgeproof.formats.graph import (
+    attribute,
+    first_line,
+    is_op,
+    onnx_for,
+    plain_constant,
+    subgraphs,
+    value_of,
+)
 from edgeproof.formats.to_litert.fold import folded
 
 if TYPE_CHECKING:
@@ -215,15 +223,9 @@ def _constant(node: onnx.NodeProto) -> Array:
     value = attribute(node, "value")
     if value is not None:
         return value_of(value)
-    for name, dtype in (
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
-    ):
-        value = attribute(node, name)
-        if value is not None:
-            return np.asarray(value, dtype)
+    plain = plain_constant(node)
+    if plain is not None:
+        return plain
     raise ModelError(
         f"The constant {node.output[0]!r} is no tensor of numbers.", hint="Export the network without it."
     )

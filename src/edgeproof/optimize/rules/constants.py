@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeproof.core.tensor import Array
 from edgeproof.formats.graph import (
     attribute,
     constants,
     is_op,
     onnx_for,
+    plain_constant,
     remove_makers_of,
     subgraphs,
 )
@@ -47,7 +47,7 @@ def store_constants(model: onnx.ModelProto) -> int:
             tensor.CopyFrom(value)
             tensor.name = node.output[0]
         else:
-            plain = _plain_value(node)
+            plain = plain_constant(node)
             if plain is None:
                 continue
             tensor = onnx.numpy_helper.from_array(plain, node.output[0])
@@ -55,19 +55,6 @@ def store_constants(model: onnx.ModelProto) -> int:
         stored.add(node.output[0])
     remove_makers_of(graph, stored)
     return len(stored)
-
-
-def _plain_value(node: onnx.NodeProto) -> Array | None:
-    for name, dtype in (
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
-    ):
-        value = attribute(node, name)
-        if value is not None:
-            return np.array(value, dtype)
-    return None
 
 
 def fold_constants(model: onnx.ModelProto) -> int:
