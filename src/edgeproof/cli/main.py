@@ -32,6 +32,44 @@ VERBS = {
     "device": ("edgeproof.cli.device:device", "What this machine is, and which engines can run on it."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),
+    "faces detect": ("edgeproof.cli.faces.detect:detect", "Find the faces in pictures."),
+    "faces evaluate": (
+        "edgeproof.cli.faces.evaluate:evaluate",
+        "How well faces are found, on pictures with known boxes.",
+    ),
+    "faces embed": ("edgeproof.cli.faces.embed:embed", "The vectors that tell the faces of pictures apart."),
+    "faces compare": ("edgeproof.cli.faces.compare:compare", "Whether two pictures show the same person."),
+    "faces verify": (
+        "edgeproof.cli.faces.verify:verify",
+        "How well people are told apart, on pairs with known answers.",
+    ),
+    "faces enroll": ("edgeproof.cli.faces.enroll:enroll", "Put a person into a gallery."),
+    "faces search": ("edgeproof.cli.faces.search:search", "Who of a gallery is in a picture."),
+    "faces identify": (
+        "edgeproof.cli.faces.identify:identify",
+        "Who of a gallery is in a folder, a video or a camera's view.",
+    ),
+    "faces people": ("edgeproof.cli.faces.people:people", "Who is in a gallery."),
+    "faces forget": ("edgeproof.cli.faces.forget:forget", "Take a person out of a gallery for good."),
+    "faces export": (
+        "edgeproof.cli.faces.export:export",
+        "Everything that a gallery holds about one person.",
+    ),
+    "faces report": (
+        "edgeproof.cli.faces.gallery:report",
+        "A gallery's own error rates, and the threshold for a wished one.",
+    ),
+    "faces benchmark": (
+        "edgeproof.cli.faces.benchmark:benchmark",
+        "Measure the faces pipeline on pictures of yours.",
+    ),
+    "models list": (
+        "edgeproof.cli.models:list_models",
+        "The networks that can be had, and which are installed.",
+    ),
+    "models pull": ("edgeproof.cli.models:pull", "Fetch networks, checked against their digests."),
+    "models verify": ("edgeproof.cli.models:verify", "Check the installed networks against their digests."),
+    "models licences": ("edgeproof.cli.models:licences", "The licences of the networks."),
 }
 _INTERRUPTED = 130
 
