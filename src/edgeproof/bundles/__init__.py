@@ -5,4 +5,7 @@ NAME.edge/
     model.onnx       the network
     golden.npz       inputs and outputs, replayed by `edgeproof check`
     evidence.json    raw measurements, the accuracy test, the budget's verdict
+
+And the published networks that bundles are made of: `catalogue` knows them by name, `pull` fetches them, `store` finds
+the installed ones.
 """

@@ -47,10 +47,19 @@ class Output:
         """Print the command's JSON, if it was asked for."""
         if not self._json:
             return
+        self.line(value)
+
+    @property
+    def json_wanted(self) -> bool:
+        """Whether `document` prints."""
+        return self._json
+
+    def line(self, value: Mapping[str, Any]) -> None:
+        """Print one line of JSON now, for a command that was asked for a stream of them."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Bytes of a file name that are no UTF-8 come out as \udcNN, which JSON reads back to the same name.
             sys.stdout.reconfigure(errors="backslashreplace")
-        print(json.dumps(_finite(value), ensure_ascii=False))
+        print(json.dumps(_finite(value), ensure_ascii=False), flush=True)
 
     def say(self, text: str, style: str = "") -> None:
         """One line for people; `[` is no markup here."""
@@ -93,14 +102,22 @@ class Output:
         return made
 
     @contextmanager
-    def progress(self) -> Iterator[Step]:
-        """A progress bar while the block runs, where people are looking."""
+    def progress(self, *, sizes: bool = False) -> Iterator[Step]:
+        """A progress bar while the block runs, where people are looking; `sizes` where it counts bytes."""
         if self._quiet or not sys.stderr.isatty():
             yield lambda *_: None
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        amount = DownloadColumn() if sizes else MofNCompleteColumn()
+        columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
         with Progress(*columns, console=self._console, transient=True) as bar:
             tasks: dict[str, Any] = {}
 

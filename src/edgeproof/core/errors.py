@@ -8,14 +8,23 @@
     ├── ImageError                 one picture can't be used; the rest go on
     │   ├── NotAnImageError        no format we know
     │   ├── TruncatedImageError    the file ends too early, or its data are damaged
-    │   └── ImageTooLargeError     its header asks for more than the limit
+    │   ├── ImageTooLargeError     its header asks for more than the limit
+    │   └── NoFaceError            no face in it, where one is needed
     ├── ModelError                 a network that can't be used
-    │   └── InputError             the tensors given don't fit the network
+    │   ├── InputError             the tensors given don't fit the network
+    │   └── ModelMissingError      a model of the catalogue is not installed
     ├── EngineError                a runtime can't do what was asked
     ├── BundleError                a bundle that can't be opened
     │   ├── TamperedBundleError    a file is not what the manifest says
     │   └── NewerBundleError       made by a newer edgeproof
+    ├── GalleryError               a gallery of people that can't be used
+    │   ├── GalleryKeyError        the key does not open it
+    │   ├── TamperedTemplateError  a row was changed from outside
+    │   └── NewerGalleryError      made by a newer edgeproof
+    ├── DownloadError              a model's file can't be fetched
+    │   └── WrongDigestError       a file is not the one that the catalogue names
     ├── DataError                  not enough, or not the right, photos
+    ├── SourceError                a video, a camera or a stream gives no pictures
     ├── StorageError               a place that is not ours to read or write
     │   └── DiskFullError              no space left
     ├── MissingExtraError          an optional library is not installed
@@ -111,6 +120,12 @@ class ImageTooLargeError(ImageError):
     code = "image_too_large"
 
 
+class NoFaceError(ImageError):
+    """There is no face in the picture, where one is needed."""
+
+    code = "no_face"
+
+
 class ModelError(EdgeproofError):
     """A network that can't be used."""
 
@@ -121,6 +136,12 @@ class InputError(ModelError):
     """The tensors given don't fit the network."""
 
     code = "input"
+
+
+class ModelMissingError(ModelError):
+    """A model of the catalogue is not installed on this machine."""
+
+    code = "model_missing"
 
 
 class EngineError(EdgeproofError):
@@ -147,10 +168,52 @@ class NewerBundleError(BundleError):
     code = "newer_bundle"
 
 
+class GalleryError(EdgeproofError):
+    """A gallery of people that can't be used."""
+
+    code = "gallery"
+
+
+class GalleryKeyError(GalleryError):
+    """The key does not open this gallery."""
+
+    code = "gallery_key"
+
+
+class TamperedTemplateError(GalleryError):
+    """A row of the gallery was changed from outside: its authentication fails."""
+
+    code = "tampered_template"
+
+
+class NewerGalleryError(GalleryError):
+    """The gallery was made by a newer edgeproof."""
+
+    code = "newer_gallery"
+
+
+class DownloadError(EdgeproofError):
+    """A model's file can't be fetched: no network, no such file, or the server fails."""
+
+    code = "download"
+
+
+class WrongDigestError(DownloadError):
+    """A file is not the one that the catalogue names."""
+
+    code = "wrong_digest"
+
+
 class DataError(EdgeproofError):
     """Not enough photos, or not the right ones."""
 
     code = "data"
+
+
+class SourceError(EdgeproofError):
+    """A video, a camera or a stream gives no pictures, or fewer than it says."""
+
+    code = "source"
 
 
 class StorageError(EdgeproofError):
