@@ -1,0 +1,119 @@
+"""Where the faces of many pictures are, one report each, and annotated copies of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeproof.core.errors import DiskFullError
+from edgeproof.core.faces import FaceDetections
+from edgeproof.core.files import write_atomically
+from edgeproof.imaging.boxes import stored_boxes
+from edgeproof.imaging.decode import Picture, decode
+from edgeproof.imaging.draw import draw
+from edgeproof.imaging.find import find_photos
+from edgeproof.library.faces import OF_ONE_PICTURE, Faces
+from edgeproof.library.faces_images import ImageFaces
+from edgeproof.streams.ordered import map_ordered
+
+Frame = Literal["upright", "stored"]
+_DRAWN = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+# What JPEG can hold at the most.
+_JPEG_SIDE = 65_500
+
+
+def find_pictures(sources: Sequence[str | Path], out: Path | None = None) -> list[tuple[Path, Path]]:
+    """Every picture under `sources`, each with the relative name of its annotated copy; skips what lies in `out`.
+
+    A copy of another format than JPEG and PNG is a PNG: its name gets that ending too. Of two with one name the later
+    gets a number.
+
+    Raises:
+        NotFoundError: a source isn't there.
+    """
+    found: dict[Path, Path] = {}
+    taken: set[Path] = set()
+    for given in map(Path, sources):
+        for photo in find_photos([given]):
+            if photo in found or (out is not None and photo.resolve().is_relative_to(out.resolve())):
+                continue
+            name = photo.relative_to(given) if given.is_dir() else Path(photo.name)
+            if name.suffix.lower() not in _DRAWN:
+                name = name.with_name(f"{name.name}.png")
+            found[photo] = name = _free(name, taken)
+            taken.add(name)
+    return list(found.items())
+
+
+def _free(name: Path, taken: set[Path]) -> Path:
+    number, free = 2, name
+    while free in taken:
+        free, number = name.with_name(f"{name.stem}-{number}{name.suffix}"), number + 1
+    return free
+
+
+def detect_images(
+    pictures: Iterable[tuple[Path, Path]],
+    faces: Faces,
+    *,
+    frame: Frame = "upright",
+    out: Path | None = None,
+    workers: int = 1,
+) -> Iterator[ImageFaces]:
+    """Find the faces of each picture, in order; one that can't be read is reported and the rest go on.
+
+    Arguments:
+        pictures: each with the relative name of its copy, as `find_pictures` gives them.
+        faces: shared by the workers.
+        frame: "upright" gives boxes in the picture as a viewer shows it, "stored" in the pixels as the file has them.
+        out: a folder for annotated copies, upright.
+        workers: threads; each looks at one picture at a time.
+
+    Raises:
+        ModelError, EngineError: a network can't be used.
+        DiskFullError: there is no space left for copies.
+    """
+    faces.open(embed=False)
+
+    def one(item: tuple[Path, Path]) -> ImageFaces:
+        path, name = item
+        try:
+            picture = decode(path)
+            found = faces.detect(picture.pixels)
+            if out is not None:
+                write_atomically(out / name, _annotated(picture.pixels, found, name))
+            return _report(path, picture, found, faces, frame)
+        except DiskFullError:
+            raise
+        except OF_ONE_PICTURE as error:
+            return ImageFaces(path, None, None, (), error)
+
+    return map_ordered(one, pictures, workers=workers)
+
+
+def _report(path: Path, picture: Picture, found: FaceDetections, faces: Faces, frame: Frame) -> ImageFaces:
+    width, height = picture.width, picture.height
+    if frame == "stored":
+        if picture.exif_orientation >= 5:
+            width, height = height, width
+        found = stored_boxes(found, picture.exif_orientation, width, height)
+    rows = faces.faces(picture.pixels, found, embed=False, quality=False)
+    return ImageFaces(path, width, height, rows)
+
+
+def _annotated(pixels: NDArray[np.uint8], found: FaceDetections, name: Path) -> bytes:
+    from PIL import Image
+
+    labels = [f"{score:.2f}" for score in found.scores]
+    image = Image.fromarray(draw(pixels, found.boxes, labels, found.landmarks))
+    kind = _DRAWN.get(name.suffix.lower(), "PNG")
+    kind = "PNG" if max(image.size) > _JPEG_SIDE else kind
+    file = io.BytesIO()
+    options: dict[str, Any] = {"quality": 90} if kind == "JPEG" else {}
+    image.save(file, kind, **options)
+    return file.getvalue()
