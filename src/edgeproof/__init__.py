@@ -5,6 +5,9 @@
     ep.Orientation()("photo.jpg").turn                  # 90: turn it 90 degrees clockwise
     ep.fit_budget("orientation", data="photos", budget="p99<35ms, drop<1%").bundle
     ep.check_bundle("orientation.edge").verdict         # "ok"
+    ep.Faces().get("family.jpg")[0].embedding           # the vector that tells this face from others
+    ep.Attributes()("family.jpg")[0].age.years          # 34.2
+    ep.Detector("yolox-nano")("street.jpg").xyxy        # boxes, with their confidence and class_id
 
 Everything is imported on first use: `import edgeproof` alone loads no library.
 """
@@ -19,14 +22,20 @@ from edgeproof._version import __version__
 
 if TYPE_CHECKING:
     from edgeproof.bundles.bundle import Bundle, open_bundle
+    from edgeproof.core.attributes import FaceAttributes
     from edgeproof.core.budget import Budget
+    from edgeproof.core.detections import Detections
     from edgeproof.core.errors import EdgeproofError
+    from edgeproof.core.faces import Face
     from edgeproof.core.results import OrientationResult
     from edgeproof.engines import open_engine
     from edgeproof.fit.check import CheckResult
     from edgeproof.fit.check import check as check_bundle
     from edgeproof.fit.result import FitResult
     from edgeproof.fit.run import fit as fit_budget
+    from edgeproof.library.attributes import Attributes
+    from edgeproof.library.detect import Detector
+    from edgeproof.library.faces import Faces
     from edgeproof.tasks.orientation import Orientation
 
 # ONNX Runtime's Linux builds from 1.29 on send usage events and keep an identifier in the home folder; the only
@@ -34,10 +43,16 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
+    "Attributes": "edgeproof.library.attributes:Attributes",
     "Budget": "edgeproof.core.budget:Budget",
     "Bundle": "edgeproof.bundles.bundle:Bundle",
     "CheckResult": "edgeproof.fit.check:CheckResult",
+    "Detections": "edgeproof.core.detections:Detections",
+    "Detector": "edgeproof.library.detect:Detector",
     "EdgeproofError": "edgeproof.core.errors:EdgeproofError",
+    "Face": "edgeproof.core.faces:Face",
+    "FaceAttributes": "edgeproof.core.attributes:FaceAttributes",
+    "Faces": "edgeproof.library.faces:Faces",
     "FitResult": "edgeproof.fit.result:FitResult",
     "Orientation": "edgeproof.tasks.orientation:Orientation",
     "OrientationResult": "edgeproof.core.results:OrientationResult",
@@ -48,10 +63,16 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Attributes",
     "Budget",
     "Bundle",
     "CheckResult",
+    "Detections",
+    "Detector",
     "EdgeproofError",
+    "Face",
+    "FaceAttributes",
+    "Faces",
     "FitResult",
     "Orientation",
     "OrientationResult",

@@ -84,14 +84,15 @@ def orientation_options(command: F) -> F:
             "turns": int(turns),
             "threshold": threshold,
             "engine": engine,
-            "options": dict(map(_setting, settings)),
+            "options": dict(map(engine_setting, settings)),
         }
         return command(*arguments, orientation=chosen, **others)
 
     return wrapped
 
 
-def _setting(text: str) -> tuple[str, Value]:
+def engine_setting(text: str) -> tuple[str, Value]:
+    """NAME=VALUE of --engine-option."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise UsageError(f"The engine option is {text!r}.", hint="Write NAME=VALUE, such as precision=bf16.")

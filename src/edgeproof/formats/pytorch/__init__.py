@@ -1,4 +1,4 @@
-"""Reading PyTorch: a module that the user's own code makes, exported programs, TorchScript, RetinaFace's weights."""
+"""Reading PyTorch: a module that the user's own code makes, exported programs, TorchScript, known weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgeproof.formats import Imported, is_factory
 from edgeproof.formats.graph import onnx_for
 from edgeproof.formats.pytorch.convert import Shape, from_module, from_program, from_script
 from edgeproof.formats.pytorch.factory import call_factory
+from edgeproof.formats.pytorch.ir_backbone import ir_backbone, is_ir_backbone
 from edgeproof.formats.pytorch.retinaface import is_retinaface, retinaface
 
 _FACES = (1, 3, 640, 640)
@@ -55,6 +56,12 @@ def read(source: Path, *, input_shape: Mapping[str, Shape] | None = None) -> Imp
         network = retinaface(torch, found, str(source))
         made = from_module(torch, network, input_shape or {"input": _FACES}, str(source))
         return replace(made, notes=(f"RetinaFace, known by its weights: {network.description}.",))
+    if is_ir_backbone(found):
+        network = ir_backbone(torch, found, str(source))
+        made = from_module(
+            torch, network, input_shape or {"input": ("N", 3, network.side, network.side)}, str(source)
+        )
+        return replace(made, notes=(f"An IR backbone, known by its weights: {network.description}.",))
     raise _weights_only(source, found)
 
 

@@ -1,0 +1,121 @@
+"""Options that the verbs of `edgeproof faces` share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from edgeproof.cli.options import engine_setting
+from edgeproof.core.errors import UsageError
+
+F = Callable[..., Any]
+
+
+def detector_options(command: F) -> F:
+    """Add the options that choose and steer a face detector.
+
+    The command gets them as `faces`, keyword arguments of `edgeproof.library.faces.Faces`.
+    """
+
+    @click.option(
+        "--detector",
+        "--model",
+        metavar="NAME|FILE",
+        help="What finds faces: a name of `edgeproof models list`, a bundle or a model file.  [default: yunet]",
+    )
+    @click.option(
+        "--engine",
+        default="onnxruntime",
+        show_default=True,
+        metavar="NAME",
+        help="What runs model files, such as openvino; a bundle names its own.",
+    )
+    @click.option(
+        "--engine-option",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An option of that engine, such as precision=bf16. May be given several times.",
+    )
+    @click.option(
+        "--confidence",
+        type=float,
+        metavar="P",
+        help="The score, 0 to 1, from which a candidate is a face. Default: the detector's own.",
+    )
+    @click.option(
+        "--long-side",
+        type=int,
+        metavar="PIXELS",
+        help="The long side of pictures as the detector sees them. More finds smaller faces and takes longer.",
+    )
+    @click.option(
+        "--scales",
+        default="1",
+        show_default=True,
+        metavar="S,S...",
+        help="Look at each picture in several sizes, as shares of that one; 1,0.5 finds very large faces too.",
+    )
+    @click.option("--no-turn", is_flag=True, help="Don't turn a picture in which no face is found.")
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any,
+        detector: str | None,
+        engine: str,
+        settings: Sequence[str],
+        confidence: float | None,
+        long_side: int | None,
+        scales: str,
+        no_turn: bool,
+        **others: Any,
+    ) -> Any:
+        chosen = {
+            "detector": detector,
+            "engine": engine,
+            "options": dict(map(engine_setting, settings)),
+            "confidence": confidence,
+            "long_side": long_side,
+            "scales": _scales(scales),
+            "turn": not no_turn,
+        }
+        return command(*arguments, faces=chosen, **others)
+
+    return wrapped
+
+
+def faces_options(command: F) -> F:
+    """Add the options that choose and steer both networks, the detector and the recogniser.
+
+    The command gets them as `faces`, the keyword arguments of `edgeproof.library.faces.Faces`.
+    """
+
+    @detector_options
+    @click.option(
+        "--recognizer",
+        metavar="NAME|FILE",
+        help="What tells them apart, likewise.  [default: mobilefacenet]",
+    )
+    @click.option(
+        "--flip",
+        is_flag=True,
+        help="Embed the mirror image of each face too: slightly more accurate, twice the cost.",
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any, faces: dict[str, Any], recognizer: str | None, flip: bool, **others: Any
+    ) -> Any:
+        return command(*arguments, faces={**faces, "recognizer": recognizer, "flip": flip}, **others)
+
+    return wrapped
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--scales is {text!r}.", hint="Write numbers with commas between, such as 1,0.5."
+        ) from error
