@@ -59,6 +59,9 @@ VERBS = {
         "edgeproof.cli.faces.gallery:report",
         "A gallery's own error rates, and the threshold for a wished one.",
     ),
+    "faces settings": ("edgeproof.cli.faces.gallery:settings", "What a gallery keeps, and for how long."),
+    "faces migrate": ("edgeproof.cli.faces.gallery:migrate", "Take a gallery over to another network."),
+    "faces rekey": ("edgeproof.cli.faces.gallery:rekey", "Give a gallery another key."),
     "faces benchmark": (
         "edgeproof.cli.faces.benchmark:benchmark",
         "Measure the faces pipeline on pictures of yours.",
@@ -70,6 +73,16 @@ VERBS = {
     "models pull": ("edgeproof.cli.models:pull", "Fetch networks, checked against their digests."),
     "models verify": ("edgeproof.cli.models:verify", "Check the installed networks against their digests."),
     "models licences": ("edgeproof.cli.models:licences", "The licences of the networks."),
+    "attributes": ("edgeproof.cli.attributes:attributes", "The age and gender of each face of pictures."),
+    "attributes evaluate": (
+        "edgeproof.cli.attributes:evaluate",
+        "How right that is, on faces with known answers.",
+    ),
+    "detect": ("edgeproof.cli.detect:detect", "Find the objects in pictures and videos."),
+    "detect evaluate": (
+        "edgeproof.cli.detect:evaluate",
+        "How well objects are found, on pictures with known boxes.",
+    ),
 }
 _INTERRUPTED = 130
 
