@@ -24,6 +24,7 @@ def yunet(file: Path, overlap: float = 0.5, enlarge: float = 2.0, long_side: int
     """OpenCV's FaceDetectorYN, on the file of fixed size (it can't read the other, and takes any size from this)."""
     import cv2  # noqa: PLC0415 - the three need different libraries
 
+    cv2.setNumThreads(1)
     detector = cv2.FaceDetectorYN.create(str(file), "", (640, 640), _LEAST, overlap, 5000)
 
     def detect(pixels: NDArray[np.uint8]) -> tuple[Floats, Floats]:
@@ -106,6 +107,7 @@ def retinaface(file: Path, side: int = 640) -> Reference:
 def _suppressed(boxes: Floats, scores: Floats, overlap: float) -> tuple[Floats, Floats]:
     """The greedy loop, one box after the other."""
     order = np.argsort(-scores, kind="stable")
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     kept = []
     while len(order):
         best, order = order[0], order[1:]
@@ -113,7 +115,6 @@ def _suppressed(boxes: Floats, scores: Floats, overlap: float) -> tuple[Floats, 
         low = np.maximum(boxes[best, :2], boxes[order, :2])
         high = np.minimum(boxes[best, 2:], boxes[order, 2:])
         shared = np.prod(np.maximum(high - low, 0), axis=1)
-        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
         order = order[shared / (areas[best] + areas[order] - shared) <= overlap]
     return boxes[kept], scores[kept]
 
