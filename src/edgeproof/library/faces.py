@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from edgeproof.core.errors import ImageError, InputError, ModelError, NotFoundError, StorageError
 from edgeproof.core.faces import Face, FaceDetections, FaceQuality
 from edgeproof.core.options import Options
-from edgeproof.core.protocols import Prepared
 from edgeproof.core.results import TURNS
 from edgeproof.imaging.align import align_faces, usable
 from edgeproof.imaging.boxes import turn_boxes
 from edgeproof.imaging.decode import decode
 from edgeproof.tasks.face_detection import FaceDetector
+from edgeproof.tasks.face_detection.task import Framed
 from edgeproof.tasks.face_quality import assess
 from edgeproof.tasks.face_recognition import FaceRecognizer
 from edgeproof.tasks.orientation import Orientation, combine_turns, turned_views
@@ -128,17 +128,17 @@ class Faces:
         pixels = decode(image).pixels
         return self.faces(pixels, self.detect(pixels), embed=embed, quality=quality)
 
-    def detect(self, pixels: NDArray[np.uint8], prepared: Sequence[Prepared] | None = None) -> FaceDetections:
+    def detect(self, pixels: NDArray[np.uint8], frames: Sequence[Framed] | None = None) -> FaceDetections:
         """Where the faces of a decoded picture are, uint8 (H, W, 3) RGB.
 
         Arguments:
-            prepared: what `detector.prepare` made of it, where that was done before.
+            frames: what `detector.prepare` made of it, where that was done before.
 
         If no face, or none for sure, is found and the orientation network takes the picture for a turned one, it is
         turned and searched again, and the surer faces are the answer; boxes and landmarks are those of the picture
         as it came.
         """
-        found = self.detector.run(self.detector.prepare(pixels) if prepared is None else prepared)
+        found = self.detector.detect(pixels, frames)
         if self._orientation is None or (len(found) and found.scores[0] >= SURE):
             return found
         turn = self._turn(self._orientation, pixels)

@@ -53,7 +53,7 @@ def test_faces_of_a_photo(yunet: Path, pixels: np.ndarray) -> None:
 
 def test_the_two_steps_are_the_one(yunet: Path, pixels: np.ndarray) -> None:
     with FaceDetector(yunet) as detector:
-        whole, steps = detector.detect(pixels), detector.run(detector.prepare(pixels))
+        whole, steps = detector.detect(pixels), detector.detect(pixels, detector.prepare(pixels))
     assert np.array_equal(whole.boxes, steps.boxes)
     assert np.array_equal(whole.scores, steps.scores)
 
@@ -93,7 +93,7 @@ def test_sizes_that_the_network_sees(yunet: Path) -> None:
 
 def test_a_smaller_long_side_is_a_smaller_picture(yunet: Path, pixels: np.ndarray) -> None:
     with FaceDetector(yunet, long_side=320) as detector:
-        assert max(detector.prepare(pixels)[0].tensor.shape) == 320
+        assert max(detector.prepare(pixels)[0][0].shape) == 320
         assert len(detector.detect(pixels)) < 10
 
 

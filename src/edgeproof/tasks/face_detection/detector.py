@@ -12,10 +12,10 @@ import numpy as np
 from edgeproof.core.errors import UsageError
 from edgeproof.core.faces import FaceDetections
 from edgeproof.core.options import Options
-from edgeproof.core.protocols import Engine, Pixels, Prepared
+from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.tasks.face_detection.decoder import Candidates
 from edgeproof.tasks.face_detection.open import Wish, open_detector
-from edgeproof.tasks.face_detection.task import LONG_SIDE, FaceDetectionTask, merged
+from edgeproof.tasks.face_detection.task import LONG_SIDE, FaceDetectionTask, Framed, merged
 
 _MOST_SCALE = 4.0
 
@@ -32,7 +32,8 @@ class FaceDetector:
         confidence: the score, 0 to 1, from which a candidate is a face; None for the model's own.
         iou: the overlap, 0 to 1, above which two candidates are one face; None for the model's own.
         long_side: pixels of the picture's long side as the network sees it, at the most; None for the default of 960.
-            Small pictures are enlarged, at the most twice. A network of fixed size is never given more than it takes.
+            Smaller ones with small faces, or none, are looked at once more, enlarged, at the most twice. A network of
+            fixed size is never given more than it takes.
         scales: the picture is looked at in each of these sizes, as shares of that one, and the faces are put together.
             (1.0, 0.5) finds very large faces too, (1.0, 2.0) very small ones, each look at its own cost.
         decoder: the family of the network (yunet, retinaface, scrfd, ultraface, ssd); None: told by its outputs.
@@ -78,34 +79,41 @@ class FaceDetector:
                 self._opened = open_detector(self._wish)
             return self._opened
 
-    def detect(self, pixels: Pixels) -> FaceDetections:
+    def detect(self, pixels: Pixels, frames: Sequence[Framed] | None = None) -> FaceDetections:
         """The faces of a picture, best first, in its pixels.
 
         Arguments:
             pixels: uint8 (H, W, 3) RGB, upright.
+            frames: what `prepare` made of it, where that was done before.
 
         Raises:
             InputError: not a picture, or the network answered NaN.
             EngineError: the runtime failed.
         """
-        return self.run(self.prepare(pixels))
+        _, task = self.open()
+        found = self._run(self.prepare(pixels) if frames is None else frames)
+        if task.enlarges(pixels) and task.looks_for_more(found):
+            found = self._run(self._frames(pixels, enlarged=True))
+        return found
 
-    def prepare(self, pixels: Pixels) -> tuple[Prepared, ...]:
-        """What the network is shown of a picture, uint8 (H, W, 3) RGB: one tensor a scale."""
+    def prepare(self, pixels: Pixels) -> tuple[Framed, ...]:
+        """What the network is shown of a picture, uint8 (H, W, 3) RGB, at first: one frame a scale."""
+        return self._frames(pixels, enlarged=False)
+
+    def _frames(self, pixels: Pixels, *, enlarged: bool) -> tuple[Framed, ...]:
         _, task = self.open()
         scales = (
             self._scales if task.size is None else dict.fromkeys(min(scale, 1.0) for scale in self._scales)
         )
-        return tuple(task.prepare(pixels, scale) for scale in scales)
+        return tuple(task.frame(pixels, scale, enlarged=enlarged) for scale in scales)
 
-    def run(self, prepared: Sequence[Prepared]) -> FaceDetections:
-        """The faces of a prepared picture, best first, in the picture's pixels."""
+    def _run(self, frames: Sequence[Framed]) -> FaceDetections:
         _, task = self.open()
-        return task.choose(merged([self._look(one) for one in prepared]))
+        return task.choose(merged([self._look(frame) for frame in frames]))
 
-    def _look(self, prepared: Prepared) -> Candidates:
+    def _look(self, frame: Framed) -> Candidates:
         engine, task = self.open()
-        spec = engine.inputs[0]
+        spec, prepared = engine.inputs[0], task.tensor(frame)
         feeds = {spec.name: prepared.tensor[None].astype(np.dtype(spec.dtype), copy=False)}
         with nullcontext() if engine.info.thread_safe else self._one_at_a_time:
             answer = engine.run(feeds)
