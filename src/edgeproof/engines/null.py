@@ -4,10 +4,10 @@ Its model file is JSON:
 
     {"inputs": [{"name": "x", "shape": ["N", 3], "dtype": "float32"}],
      "outputs": [{"name": "y", "shape": ["N", 4], "dtype": "float32"}],
-     "delay_ms": [2, 2, 9], "allocate_mb": 0, "leak_bytes": 0, "crash_after": null}
+     "delay_ms": [2, 2, 9], "allocate_mb": 0, "leak_bytes": 0, "crash_after": null, "fail_runs": [5]}
 
-Run i waits `delay_ms[i % len]`. Each output row repeats the mean of the first input's row, scaled by the
-column's number, so equal inputs give equal outputs and different ones differ.
+Run i waits `delay_ms[i % len]`, and fails where i is among `fail_runs`. Each output row repeats the mean of the
+first input's row, scaled by the column's number, so equal inputs give equal outputs and different ones differ.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class NullModel(msgspec.Struct, forbid_unknown_fields=True):
     allocate_mb: float = 0
     leak_bytes: int = 0
     crash_after: int | None = None
+    fail_runs: list[int] = msgspec.field(default_factory=list)
 
 
 def open_model(path: str, device: str, threads: int, options: Options) -> Null:
@@ -98,6 +99,8 @@ class Null:
             self._runs += 1
         if model.crash_after is not None and count >= model.crash_after:
             os.abort()
+        if count in model.fail_runs:
+            raise EngineError(f"Run {count} failed, as its model file says.", hint="Open it again.")
         if model.leak_bytes:
             self._held.append(bytearray(model.leak_bytes))
         time.sleep(model.delay_ms[count % len(model.delay_ms)] / 1e3)

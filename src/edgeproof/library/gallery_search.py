@@ -25,7 +25,12 @@ class FoundFace:
         """One row of CONTRACT's `faces`."""
         box = [round(float(value), 2) for value in self.face.bbox]
         if self.match is None:
-            nothing: dict[str, Any] = {"candidates": [], "decision": "unknown", "similarity": None, "margin": None}
+            nothing: dict[str, Any] = {
+                "candidates": [],
+                "decision": "unknown",
+                "similarity": None,
+                "margin": None,
+            }
             return {"bbox": box, **nothing, "reason": "The face could not be aligned."}
         return {"bbox": box, **self.match.as_json()}
 

@@ -17,6 +17,9 @@ def map_ordered(function: Callable[[T], R], items: Iterable[T], *, workers: int)
     At most `2 * workers` items are in flight, so memory doesn't grow with the input. Decoding, resizing and
     inference release the interpreter lock, which is why threads are enough. When the consumer stops early
     (or Ctrl-C arrives) what is running is finished and nothing else is started.
+
+    For one function whose errors end it all. Several stages, batches, and errors that travel with their item are
+    `edgeproof.streams.pipeline`.
     """
     if workers <= 1:
         yield from map(function, items)
