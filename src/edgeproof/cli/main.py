@@ -80,7 +80,7 @@ VERBS = {
     ),
     "detect": ("edgeproof.cli.detect:detect", "Find the objects in pictures and videos."),
     "detect evaluate": (
-        "edgeproof.cli.detect:evaluate",
+        "edgeproof.cli.detect_evaluate:evaluate",
         "How well objects are found, on pictures with known boxes.",
     ),
 }
