@@ -231,7 +231,7 @@ def _damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("zip", 700), ("pickle", 700), ("program", 300), ("script", 300)]
+    ("name", "count"), [("zip", 2000), ("pickle", 2000), ("program", 2000), ("script", 2000)]
 )
 def test_damage_anywhere_is_a_typed_error_or_harmless(
     files: dict[str, Path], tmp_path: Path, name: str, count: int
