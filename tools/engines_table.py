@@ -298,7 +298,7 @@ def import_row(file: Path, shared: Path, folder: Path) -> str:
         check = import_network(file, folder / f"{file.stem}.onnx", data=shared / "data" / looks_at).check
     except EdgeproofError as error:
         return f"| {file.name} | {native} | | | {reason(error, file)} |"
-    why = "" if check.verdict == "ok" else f": {check.reason}"
+    why = "" if check.verdict == "ok" else f": {check.reason.replace(str(file), 'it')}"
     if not check.differences:
         return f"| {file.name} | {native} | | | {check.verdict}{why} |"
     ranges = known_ranges(load_model(folder / f"{file.stem}.onnx"))

@@ -87,11 +87,19 @@ def _field(number: int, data: bytes) -> bytes:
     return bytes([number << 3 | 2, len(data) & 127 | 128, len(data) >> 7]) + data
 
 
-def saved_model(kind: str) -> bytes:
-    """A saved_model.pb of one node and the usual signature."""
-    node = _field(1, _field(1, b"node") + _field(2, kind.encode()))
+def saved_model(kind: str, *, takes: str = "", in_function: bool = False) -> bytes:
+    """A saved_model.pb of two nodes, "first" and "second", which takes it, and the usual signature."""
+    first = _field(1, b"first") + _field(2, kind.encode()) + (_field(3, takes.encode()) if takes else b"")
+    second = (
+        _field(1, b"second") + _field(2, b"Relu") + _field(3, b"first:out:0" if in_function else b"first")
+    )
+    graph = b"".join(_field(3 if in_function else 1, node) for node in (first, second))
+    if in_function:
+        graph = _field(2, _field(1, _field(1, _field(1, b"inner")) + graph)) + _field(
+            1, _field(2, b"Placeholder")
+        )
     signature = _field(5, _field(1, b"serving_default") + _field(2, _field(2, _field(1, b"out"))))
-    return b"\x08\x01" + _field(2, _field(2, node) + signature)
+    return b"\x08\x01" + _field(2, _field(2, graph) + signature)
 
 
 def caffemodel(name: str, values: int) -> bytes:
@@ -223,6 +231,28 @@ def _payload(folder: Path, *, as_zip: bool) -> Path:
     )
 
 
+def _torch_changed(folder: Path, suffix: str, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """PyTorch's own archive with other members in it, of the right checksums."""
+    with zipfile.ZipFile(io.BytesIO(torch_network(suffix))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    return put(folder, f"net{suffix}", _zip(members))
+
+
+def _program_cycle(members: dict[str, bytes]) -> None:
+    (name,) = (name for name in members if name.endswith("models/model.json"))
+    program = json.loads(members[name])
+    (node,) = program["graph_module"]["graph"]["nodes"]
+    node["inputs"][0]["arg"]["as_tensor"]["name"] = node["outputs"][0]["as_tensor"]["name"]
+    members[name] = json.dumps(program).encode()
+
+
+def _script_operator(members: dict[str, bytes]) -> None:
+    for name, text in members.items():
+        if name.endswith(".py"):
+            members[name] = text.replace(b"torch.linear", b"torch.fancy")
+
+
 BOMB = bytes(64 << 20)
 
 # Name: what writes it, and a word of what has to be said.
@@ -279,6 +309,16 @@ ONE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "savedmodel: 2 GB length": (lambda f: put(f, "net/saved_model.pb", b"\x08\x01\x12" + _TWO_GB), "claims"),
     "savedmodel: Python": (lambda f: put(f, "net/saved_model.pb", saved_model("PyFunc")), "PyFunc"),
     "savedmodel: a file": (lambda f: put(f, "net/saved_model.pb", saved_model("ReadFile")), "ReadFile"),
+    "savedmodel: cycle": (
+        lambda f: put(f, "net/saved_model.pb", saved_model("Conv2D", takes="second:0")),
+        "first",
+    ),
+    "savedmodel: cycle in a function": (
+        lambda f: put(f, "net/saved_model.pb", saved_model("Conv2D", takes="second:y:0", in_function=True)),
+        "first",
+    ),
+    "torch: cycle": (lambda f: _torch_changed(f, ".pt2", _program_cycle), "cycle"),
+    "torch: unknown operator": (lambda f: _torch_changed(f, ".torchscript", _script_operator), "fancy"),
     "torch: payload": (lambda f: _payload(f, as_zip=False), "system"),
     "torch: payload in a zip": (lambda f: _payload(f, as_zip=True), "system"),
     **{

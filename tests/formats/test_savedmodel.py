@@ -12,6 +12,7 @@ import pytest
 
 from edgeproof.core.errors import EdgeproofError, MissingExtraError, ModelError
 from edgeproof.formats import format_of, read_network, savedmodel
+from edgeproof.verify.importing import import_network
 
 _SIGNATURES = ("serving_default", "__saved_model_init_op")
 
@@ -154,6 +155,10 @@ def test_what_tensorflow_wrote_answers_as_it_does(tmp_path: Path) -> None:
     assert sorted(names) == ["mean", "wide"]
     for name, found in zip(names, session.run(None, {"picture": x}), strict=True):
         np.testing.assert_allclose(found, wanted[name].numpy(), rtol=1e-4, atol=1e-5)
+
+    check = import_network(tmp_path / "net", tmp_path / "net.onnx").check
+    assert (check.verdict, check.inputs) == ("ok", 3)
+    assert sorted(found.output for found in check.differences) == ["mean", "wide"]
 
     tf.saved_model.save(net, str(tmp_path / "odd"), signatures=net.odd)
     with pytest.raises(ModelError, match=r"TensorFlow can't convert it: .*Qr"):

@@ -2,6 +2,8 @@
 
 A quantised network takes and gives float32: its own scale and zero point are applied at the edges,
 real = scale * (integer - zero point) (https://ai.google.dev/edge/litert/models/quantization_spec).
+The library says "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." on standard error, once in a process; from
+Python it can't be asked not to (ai-edge-litert 2.3).
 
 Options:
     raw: true keeps the integers as the file has them; false by default.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from pathlib import Path
 
 from edgeproof.core.errors import ModelError
 from edgeproof.core.tensor import TensorSpec
+from edgeproof.engines.protobuf import fields, message, messages, text
 
 _DTYPES = {
     1: "float32",
@@ -21,7 +21,6 @@ _DTYPES = {
     11: "float64",
 }
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _TENSOR_NAME = 7, 5, 11, 12, 8
-_FIXED = {1: 8, 5: 4}  # wire types of a set size, and that size in bytes
 
 
 def read_signature(file: Path) -> tuple[list[TensorSpec], list[str]]:
@@ -49,11 +48,11 @@ def onnx_signature(data: bytes | mmap.mmap) -> tuple[list[TensorSpec], list[str]
         ModelError: the bytes are no ONNX model.
     """
     try:
-        graph = _message(memoryview(data), _MODEL_GRAPH)
-        stored = {_text(weight, _TENSOR_NAME) for weight in _messages(graph, _GRAPH_INITIALIZER)}
-        values = {_text(value, 1): value for value in _messages(graph, _GRAPH_INPUT)}
+        graph = message(memoryview(data), _MODEL_GRAPH)
+        stored = {text(weight, _TENSOR_NAME) for weight in messages(graph, _GRAPH_INITIALIZER)}
+        values = {text(value, 1): value for value in messages(graph, _GRAPH_INPUT)}
         specs = [_spec(name, value) for name, value in values.items() if name not in stored]
-        return specs, [_text(value, 1) for value in _messages(graph, _GRAPH_OUTPUT)]
+        return specs, [text(value, 1) for value in messages(graph, _GRAPH_OUTPUT)]
     except (ValueError, LookupError) as error:
         raise ModelError(
             "The file is no ONNX model, or is cut short.", hint="Fetch or export it again."
@@ -61,69 +60,19 @@ def onnx_signature(data: bytes | mmap.mmap) -> tuple[list[TensorSpec], list[str]
 
 
 def _spec(name: str, value: memoryview) -> TensorSpec:
-    tensor = _message(_message(value, 2), 1)
-    kind = next((number for field, number in _fields(tensor) if field == 1), None)
+    tensor = message(message(value, 2), 1)
+    kind = next((number for field, number in fields(tensor) if field == 1), None)
     if not isinstance(kind, int) or kind not in _DTYPES:
         raise ModelError(
             f"Input {name!r} is of ONNX's type number {kind}.",
             hint=f"Supported: {', '.join(_DTYPES.values())}.",
         )
     shape: list[int | str] = []
-    told = next(_messages(tensor, 2), memoryview(b""))
-    for axis, size in enumerate(_messages(told, 1)):
-        known = next((number for field, number in _fields(size) if field == 1), None)
+    told = next(messages(tensor, 2), memoryview(b""))
+    for axis, size in enumerate(messages(told, 1)):
+        known = next((number for field, number in fields(size) if field == 1), None)
         if isinstance(known, int) and known < 1 << 63:  # a negative size has its highest bit set
             shape.append(known)
         else:
-            shape.append(_text(size, 2) or f"d{axis}")
+            shape.append(text(size, 2) or f"d{axis}")
     return TensorSpec(name, tuple(shape), _DTYPES[kind])
-
-
-def _messages(data: memoryview, number: int) -> Iterator[memoryview]:
-    for field, value in _fields(data):
-        if field == number and isinstance(value, memoryview):
-            yield value
-
-
-def _message(data: memoryview, number: int) -> memoryview:
-    found = next(_messages(data, number), None)
-    if found is None:
-        raise LookupError(number)
-    return found
-
-
-def _text(data: memoryview, number: int) -> str:
-    return bytes(next(_messages(data, number), b"")).decode()
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field number and value: an int for varints, else its bytes (https://protobuf.dev/programming-guides/encoding)."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        field, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield field, value
-            continue
-        if wire == 2:
-            size, at = _varint(data, at)
-        elif wire in _FIXED:
-            size = _FIXED[wire]
-        else:
-            raise ValueError(f"wire type {wire}")
-        if size > len(data) - at:
-            raise ValueError("cut short")
-        yield field, data[at : at + size]
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number of more than 10 bytes")

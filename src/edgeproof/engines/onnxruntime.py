@@ -28,6 +28,7 @@ from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
 from edgeproof.engines.model_file import model_file
+from edgeproof.engines.onnx_padding import zeros_reach_pool
 from edgeproof.engines.onnx_signature import read_signature
 from edgeproof.engines.shapes import known_sizes
 
@@ -143,7 +144,7 @@ def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
         options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4  # what it logs as errors also comes as exceptions, which we translate
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=[provider])
+        session = onnxruntime.InferenceSession(path, options, providers=[provider], **_without(path, chosen))
     except Exception as error:  # the library raises a dozen unrelated types, one for each status code
         if "fallback to CPU EP has been explicitly disabled" in str(error):
             raise EngineError(
@@ -168,6 +169,13 @@ def _load(path: str, provider: str, threads: int, chosen: Options) -> Any:
         )
     release_free_memory()
     return session
+
+
+def _without(path: str, chosen: Options) -> dict[str, Any]:
+    """What of the optimiser has to be left out for a network that it gets wrong."""
+    if chosen["graph_level"] == "off" or not zeros_reach_pool(Path(path)):
+        return {}
+    return {"disabled_optimizers": ["Pad_Fusion"]}
 
 
 def _tells_assignment() -> bool:

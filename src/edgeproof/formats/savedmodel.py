@@ -7,6 +7,7 @@ process of its own, with a limit of time and of memory.
 
 from __future__ import annotations
 
+import graphlib
 import importlib
 import importlib.util
 import os
@@ -42,6 +43,8 @@ _REACHING = re.compile(
 )
 _INPUT = re.compile(rf"{_SIGNATURE}_(.+):0")
 _OUTPUT = re.compile(r"(?:Stateful)?PartitionedCall(?:_\d+)?(?::(\d{1,4}))?")
+# The one node of a loop of old through which the next round takes from the last one.
+_BACKWARDS = frozenset(["NextIteration", "RefNextIteration"])
 # Every SavedModel has a function that saves and restores its variables; the converter doesn't call it.
 _SAVER = frozenset(["MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"])
 
@@ -149,12 +152,23 @@ def _look_through(graph: memoryview, found: _Found) -> None:
 
 
 def _nodes(holder: memoryview, number: int, found: _Found) -> None:
+    taken: dict[str, list[str]] = {}
     for node in _messages(holder, number):
         found.nodes += 1
         if found.nodes > _MOST_NODES:
             raise DamagedError(f"more than {_MOST_NODES} nodes")
         # The last one counts where a field is given twice; all of them are looked at.
-        found.operators.update(_text(kind) for kind in _messages(node, 2))
+        kinds = {_text(kind) for kind in _messages(node, 2)}
+        found.operators |= kinds
+        if not kinds & _BACKWARDS:
+            # An input is NAME, NAME:2, NAME:output:2 or, where only the order counts, ^NAME.
+            inputs = (_text(name).removeprefix("^").partition(":")[0] for name in _messages(node, 3))
+            taken["".join(map(_text, _messages(node, 1)))] = list(inputs)
+    try:
+        graphlib.TopologicalSorter(taken).prepare()
+    except graphlib.CycleError as error:
+        names = ", ".join(name[:60] for name in error.args[1][:6])
+        raise DamagedError(f"its nodes take from each other in a cycle: {names}") from error
 
 
 def _text(data: memoryview) -> str:

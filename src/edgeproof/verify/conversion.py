@@ -22,6 +22,8 @@ from edgeproof.formats.onnx import load_model
 from edgeproof.formats.tensors import npz_bytes
 from edgeproof.verify.matching import feeds_for, named_alike
 from edgeproof.verify.outputs import OutputDifference, compare_outputs
+from edgeproof.verify.reference import KINDS as REFERENCES
+from edgeproof.verify.reference import Reference
 
 if TYPE_CHECKING:
     import onnx
@@ -100,7 +102,7 @@ def check_conversion(
     """
     kind = format_of(source)
     native = NATIVE.get(kind)
-    if native is None or native not in ENGINES:
+    if native not in ENGINES and kind not in REFERENCES:
         return ConversionCheck(
             "not checked",
             reason=f"No engine here runs {kind} files as they are: compare some answers with the program it came from.",
@@ -109,7 +111,11 @@ def check_conversion(
     tolerance, ranges = _tolerance(network), known_ranges(network)
     with open_engine(model) as converted:
         try:
-            original = open_engine(source, engine=native, options=_options(native, source, converted))
+            original = (
+                Reference(kind, Path(source), converted.inputs)
+                if native is None
+                else open_engine(source, engine=native, options=_options(native, source, converted))
+            )
         except EdgeproofError as error:
             return ConversionCheck("not checked", tolerance=tolerance, reason=str(error))
         with original:
@@ -203,7 +209,7 @@ def _is_half(values: Array) -> bool:
 
 
 def _compare_all(
-    original: Engine,
+    original: Engine | Reference,
     converted: Engine,
     inputs: Iterable[Tensors],
     tolerance: float,

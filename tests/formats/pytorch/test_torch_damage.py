@@ -231,7 +231,7 @@ def _damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("zip", 700), ("pickle", 700), ("program", 300), ("script", 300)]
+    ("name", "count"), [("zip", 2000), ("pickle", 2000), ("program", 2000), ("script", 2000)]
 )
 def test_damage_anywhere_is_a_typed_error_or_harmless(
     files: dict[str, Path], tmp_path: Path, name: str, count: int
@@ -253,7 +253,7 @@ def test_damage_anywhere_is_a_typed_error_or_harmless(
 def test_damaged_json_of_a_program_is_a_typed_error(files: dict[str, Path], tmp_path: Path) -> None:
     """With the right CRC, so that PyTorch's own reader sees it."""
     chance, messages = random.Random(0), []
-    for _ in range(60):
+    for _ in range(600):
 
         def change(members: dict[str, bytes]) -> None:
             name = chance.choice([name for name in members if name.endswith(".json")])
@@ -271,7 +271,7 @@ def test_a_damaged_pickle_inside_a_whole_archive_is_a_typed_error(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
     chance, messages = random.Random(0), []
-    for _ in range(200):
+    for _ in range(2000):
 
         def change(members: dict[str, bytes]) -> None:
             members["data.pkl"] = _damaged(members["data.pkl"], chance)

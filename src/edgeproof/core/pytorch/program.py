@@ -139,6 +139,7 @@ def _checked(torch: Any, path: Path, members: dict[str, bytes]) -> dict[str, byt
     _drop_metadata(program)
     program["guards_code"] = []  # Python source; what the inputs must be is checked before each run
     _check_values(path, program, "", 0)
+    _check_order(path, program)
     configs = {name: json.loads(members[name]) for name in _CONFIGS}
     for config in configs.values():
         for name, payload in config["config"].items():
@@ -207,6 +208,39 @@ def _check_values(path: Path, value: Any, key: str, depth: int) -> None:
         _check_text(path, key, value)
     elif value is not None and key in ("as_operator", "as_custom_obj"):
         raise _refused(path, f"it has a value of the kind {key}")
+
+
+def _check_order(path: Path, program: Any) -> None:
+    """Refuse a graph with a node that takes what it or a later one makes."""
+    for graph in _dicts(program):
+        nodes = graph.get("nodes")
+        if not isinstance(nodes, list):
+            continue
+        outputs = [set(_names(node.get("outputs"))) if isinstance(node, dict) else set() for node in nodes]
+        later = set().union(*outputs)
+        for node, made in zip(nodes, outputs, strict=True):
+            taken = later.intersection(_names(node.get("inputs"))) if isinstance(node, dict) else set()
+            if taken:
+                raise ModelError(
+                    f"{path}: its graph has a cycle: {str(node.get('target'))[:80]} takes {min(taken)[:80]!r}, "
+                    "which it makes itself or a later node does.",
+                    hint=AGAIN,
+                )
+            later -= made
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The tensors that an entry names; not those inside a graph of its own."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            name = one.get("name")
+            if isinstance(name, str) and len(one) == 1:
+                yield name
+            waiting.extend(inner for key, inner in one.items() if key != "as_graph")
+        elif isinstance(one, list):
+            waiting.extend(one)
 
 
 def _check_text(path: Path, key: str, text: str) -> None:

@@ -54,11 +54,12 @@ def run_model(
     if len(inputs) != len(model.inputs):
         raise builder.error(f"takes {len(model.inputs)} inputs, and gets {len(inputs)}")
     made = dict(zip(model.inputs, inputs, strict=True))
+    first = _first_numbers(model) if builder.keras < 3 else {}
     calls = [
         _Call(layer, number, call)
         for layer in model.layers
         if layer.kind != "InputLayer"
-        for number, call in enumerate(layer.calls)
+        for number, call in enumerate(layer.calls, start=first.get(layer.name, 0))
     ]
     _check_named(builder, model, calls)
     takers: dict[Ref, list[_Call]] = {}
@@ -83,13 +84,14 @@ def run_model(
         raise stuck.layer.settings.error(
             "waits for a tensor that isn't made before it: the layers form a cycle, or it has no such output"
         )
-    lost = [ref for ref in model.outputs if ref not in made]
+    outputs = _outputs(model, builder.keras)
+    lost = [ref for ref in outputs if ref not in made]
     if lost:
         raise ModelError(
             f"{builder.file}: nothing makes the output {lost[0].layer[:60]!r} of {model.name[:60]!r}.",
             hint=AGAIN,
         )
-    return [made[ref] for ref in model.outputs]
+    return [made[ref] for ref in outputs]
 
 
 @dataclass(eq=False)
@@ -102,11 +104,33 @@ class _Call:
     missing: int = 0
 
 
+def _first_numbers(model: Model) -> dict[str, int]:
+    """The models inside whose calls are counted from 1: Keras 2.2 to 2.15 counts the one that built them as 0."""
+    inner = {
+        layer.name: len(layer.calls) for layer in model.layers if layer.inner is not None and layer.calls
+    }
+    taken = [ref for layer in model.layers for call in layer.calls for ref in call if isinstance(ref, Ref)]
+    numbers: dict[str, set[int]] = {}
+    for ref in (*taken, *model.outputs):
+        if ref.layer in inner:
+            numbers.setdefault(ref.layer, set()).add(ref.call)
+    return {name: 1 for name, found in numbers.items() if inner[name] in found and 0 not in found}
+
+
+def _outputs(model: Model, keras: int) -> list[Ref]:
+    """The outputs, each call by its number; Keras 3 counts those of a model inside from 1 here, and only here."""
+    counted = {layer.name for layer in model.layers if layer.inner is not None and layer.kind != "Sequential"}
+    return [
+        Ref(ref.layer, ref.call - 1, ref.tensor) if keras >= 3 and ref.layer in counted and ref.call else ref
+        for ref in model.outputs
+    ]
+
+
 def _check_named(builder: Builder, model: Model, calls: list[_Call]) -> None:
-    names = {layer.name: layer for layer in model.layers}
+    inputs = {layer.name for layer in model.layers if layer.kind == "InputLayer"}
+    made = {(each.layer.name, each.number) for each in calls}
     for ref in (ref for each in calls for ref in each.arguments if isinstance(ref, Ref)):
-        layer = names.get(ref.layer)
-        if layer is None or (layer.kind != "InputLayer" and not 0 <= ref.call < len(layer.calls)):
+        if ref.layer not in inputs and (ref.layer, ref.call) not in made:
             raise ModelError(
                 f"{builder.file}: a layer of {model.name[:60]!r} takes what nothing makes: "
                 f"call {ref.call} of {ref.layer[:60]!r}.",

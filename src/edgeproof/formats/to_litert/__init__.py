@@ -15,6 +15,7 @@ from edgeproof.formats.to_litert.flatfile import KINDS, Graph, Tensor, serialise
 from edgeproof.formats.to_litert.layout import NHWC, identity, permuted
 from edgeproof.formats.to_litert.ready import Ready, ready
 from edgeproof.formats.to_litert.tidy import tidy
+from edgeproof.formats.to_litert.whole import as_unsigned
 
 if TYPE_CHECKING:
     import onnx
@@ -32,8 +33,8 @@ _HINT = (
 def write(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
     """Write a network as .tflite, with its own inputs and outputs: names, shapes (pictures stay NCHW), types.
 
-    A free batch stays free where it can. QuantizeLinear/DequantizeLinear pairs become int8 operators, weights
-    stored as float16 stay so.
+    A free batch stays free where it can. QuantizeLinear/DequantizeLinear pairs become int8 operators (uint8, where
+    weights have a zero point of their own), weights stored as float16 stay so.
 
     Arguments:
         model: the network, in one piece; opsets before 13 are lifted. It isn't changed.
@@ -62,7 +63,7 @@ def write(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
         for tensor in builder.graph.tensors:
             tensor.signature = ()
         notes = (*notes, f"The batch is fixed at 1: {builder.fixed or fixed}.")
-    graph = tidy(builder.graph)
+    graph = as_unsigned(tidy(builder.graph)) if builder.unsigned else tidy(builder.graph)
     write_atomically(path, serialise(graph))
     return (*notes, *_told(builder.network, graph))
 
@@ -215,9 +216,10 @@ def _told(network: Ready, graph: Graph) -> list[str]:
         for name in network.inputs
         if len(network.shapes[name]) == 4
     ]
-    whole = sum(graph.tensors[entry.outputs[0]].dtype == "int8" for entry in graph.operators)
-    if whole:
-        notes.append(f"{whole} of its {len(graph.operators)} operators are computed in int8.")
+    for kind in ("int8", "uint8"):
+        whole = sum(graph.tensors[entry.outputs[0]].dtype == kind for entry in graph.operators)
+        if whole:
+            notes.append(f"{whole} of its {len(graph.operators)} operators are computed in {kind}.")
     halves = sum(tensor.dtype == "float16" and tensor.value is not None for tensor in graph.tensors)
     if halves:
         notes.append(f"{halves} weights stay float16; LiteRT widens them as it loads.")

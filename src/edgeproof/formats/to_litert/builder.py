@@ -20,6 +20,7 @@ from edgeproof.formats.graph import new_name
 from edgeproof.formats.to_litert.flatfile import KINDS, Graph, Operator, Option, Quantisation, Tensor
 from edgeproof.formats.to_litert.layout import Order, identity, permuted
 from edgeproof.formats.to_litert.ready import Ready
+from edgeproof.formats.to_litert.whole import weights_are_unsigned
 
 
 class Refused(Exception):  # noqa: N818  caught where the nodes are walked, and told for all of them at once
@@ -62,6 +63,8 @@ class Builder:
         self.graph = Graph()
         # For each tensor the axes whose size goes with the batch; empty where the batch is fixed.
         self.varying = varying
+        # Whether the file is to have uint8 in place of the int8 that all is written as.
+        self.unsigned = weights_are_unsigned(network.nodes, network.constants)
         # Why the batch can't be left free after all; the first reason found.
         self.fixed = ""
         # ONNX names: real tensor behind DequantizeLinear -> the quantised one; quantised -> how.

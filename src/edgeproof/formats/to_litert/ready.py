@@ -21,6 +21,7 @@ from edgeproof.formats.graph import (
     value_of,
 )
 from edgeproof.formats.to_litert.fold import folded
+from edgeproof.formats.to_litert.whole import moved_before
 
 if TYPE_CHECKING:
     import onnx
@@ -74,6 +75,9 @@ def ready(model: onnx.ModelProto, batch: int) -> Ready:
             break
         nodes = left
     shapes, dtypes = _described(inferred.graph)
+    for name, value in constants.items():
+        shapes[name], dtypes[name] = value.shape, value.dtype
+    nodes = moved_before(nodes, shapes, dtypes)
     nodes = _needed(nodes, graph)
     nodes = folded(nodes, constants, {entry.name for entry in graph.output})
     for name, value in constants.items():

@@ -12,9 +12,13 @@ from edgeproof.formats.to_ncnn.strides import can_split, slice_steps
 if TYPE_CHECKING:
     import onnx
 
+_MOST_NAMED, _LONGEST = 6, 80
 CHANGE = "Export the network without it, or run it in another runtime: see `edgeproof ops`."
 _AFTER = "End the network before it, and do that step on the answers in numpy."
-_FLOAT = "Give the float32 network: ncnn has quantisation tools of its own."
+_FLOAT = (
+    "ncnn takes no quantised ONNX: export the network that it was made from, in float32, and quantise that with ncnn's "
+    "own ncnn2table and ncnn2int8; or run this one in ONNX Runtime, OpenVINO or LiteRT."
+)
 _BRANCH = "Export with fixed shapes and simplify: most branches and loops are decided by shapes alone."
 
 # No layer of ncnn's does these; pnnx crashes on the first ones, where asked.
@@ -92,9 +96,17 @@ def refused(found: Iterable[Refusal]) -> ModelError:
     groups: dict[tuple[str, str], list[str]] = {}
     for refusal in found:
         groups.setdefault((refusal.operator, refusal.advice), []).append(refusal.node)
-    parts = [f"{operator} ({', '.join(names)})" for (operator, _), names in groups.items()]
+    parts = [f"{operator} ({_named(names)})" for (operator, _), names in groups.items()]
     advice = dict.fromkeys(advice for _, advice in groups)
     return ModelError(f"ncnn can't take: {', '.join(parts)}.", hint=" ".join(advice))
+
+
+def _named(names: list[str]) -> str:
+    """The first few names, each cut short: a quantised network has hundreds, and long ones."""
+    shown = ", ".join(
+        name if len(name) <= _LONGEST else f"...{name[-_LONGEST:]}" for name in names[:_MOST_NAMED]
+    )
+    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
 
 
 # For each operator that pnnx takes in some forms only, and gets wrong in others without a word: what can be done, where

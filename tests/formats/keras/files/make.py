@@ -1,16 +1,21 @@
-"""Makes the files beside it, with TensorFlow 2.21 and Keras 3.15: python make.py. Tests read them without either."""
+"""Makes the files beside it, with TensorFlow 2.21, Keras 3.15 and tf_keras 2.21: python make.py.
+
+Tests read them without any of these.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import h5py
 import keras
 import numpy as np
+import tf_keras
 from keras import layers as L
 
 HERE = Path(__file__).parent
@@ -129,6 +134,28 @@ def functional() -> keras.Model:
     return keras.Model(taken, [L.Dense(4, activation="softmax", name="classes")(z), mask], name="net")
 
 
+def named() -> keras.Model:
+    """Tables of tensors, whose keys are in another order than their layers, computed in halves."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    first, second = keras.Input((4,), name="first"), keras.Input((4,), name="second")
+    difference = L.Dense(2, name="difference")(L.Subtract()([first, second]))
+    model = keras.Model({"b": first, "a": second}, {"z": difference, "y": L.Dense(2, name="plain")(second)})
+    keras.mixed_precision.set_global_policy("float32")
+    fill(model)
+    return model
+
+
+def inside(k: Any) -> Any:
+    """Models inside a model, called twice; `k` is Keras 3, or tf_keras: Keras 2, which counts their calls otherwise."""
+    layers = k.layers
+    taken = k.Input((6, 6, 3), name="picture")
+    deep = k.Model(taken, layers.Flatten()(layers.DepthwiseConv2D(3, name="deep")(taken)), name="inner")
+    head = k.Sequential([layers.InputLayer((48,)), layers.Dense(2, activation="softmax")], name="head")
+    picture = k.Input((6, 6, 3), name="picture")
+    first, second = deep(picture), deep(layers.ReLU()(picture))
+    return k.Model(picture, [second, layers.Add(name="sum")([head(first), head(second)])])
+
+
 def main() -> None:
     given, made, table = [], [], {}
     for name, model in cases().items():
@@ -167,6 +194,10 @@ def main() -> None:
     np.savez_compressed(HERE / "sequential.npz", x=x, y=model(x))
     model.save_weights(HERE / "sequential.weights.h5")
     (HERE / "sequential.json").write_text(model.to_json())
+
+    named().save(HERE / "named.keras")
+    inside(keras).save(HERE / "inside.keras")
+    inside(tf_keras).save(HERE / "keras2.h5")
 
     for name, make in {"external_link": link, "external_storage": storage, "virtual": virtual}.items():
         with h5py.File(HERE / f"{name}.h5", "w") as file:

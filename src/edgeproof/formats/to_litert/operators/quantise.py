@@ -115,7 +115,7 @@ def _only_user(builder: Builder, name: str, takers: dict[str, list[Any]]) -> Any
 
 
 def _fits(builder: Builder, node: Any) -> bool:
-    """Whether the weights are symmetric int8, with one scale or one for each channel that comes out."""
+    """Whether the weights are of 8 bits and symmetric, or unsigned; with one scale, or one for each output channel."""
     stored = builder.known(node.input[1])
     if stored is None or stored.quantisation is None or stored.value.dtype != np.int8:
         return False
@@ -127,4 +127,6 @@ def _fits(builder: Builder, node: Any) -> bool:
         return False
     channel = 0 if is_op(node, "Conv") or attribute(node, "transB", 0) else stored.value.ndim - 1
     known = stored.quantisation
-    return not known.zero.any() and (known.scale.size == 1 or known.axis == channel)
+    if known.zero.any() and not builder.unsigned:
+        return False
+    return known.scale.size == 1 or known.axis == channel
