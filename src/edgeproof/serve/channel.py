@@ -1,18 +1,18 @@
 """What front and worker say to each other: a small dictionary and bytes, over a socket between the two.
 
-One message: two lengths (4 and 8 bytes, big-endian), the dictionary as MessagePack, the bytes.
+One message: two lengths (4 and 8 bytes, big-endian), the dictionary as MessagePack, the bytes. The front's end is in
+`front_channel`: a worker does without asyncio and what that brings, 4 MB.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from typing import Any, NamedTuple
 
 import msgspec
 
-_LENGTHS = struct.Struct("!IQ")
+LENGTHS = struct.Struct("!IQ")
 _MAX_HEAD = 8 << 20
 _MAX_BODY = 1 << 30
 
@@ -28,77 +28,34 @@ class ChannelClosedError(Exception):
     """The other side has gone, or says what is no message."""
 
 
-def _start(message: Message) -> bytes:
+def encode_start(message: Message) -> bytes:
+    """All of a message but its bytes."""
     head = msgspec.msgpack.encode(message.head)
-    return _LENGTHS.pack(len(head), len(message.body)) + head
+    return LENGTHS.pack(len(head), len(message.body)) + head
 
 
-def _lengths(data: bytes | bytearray) -> tuple[int, int]:
-    head, body = _LENGTHS.unpack(data)
+def read_lengths(data: bytes | bytearray) -> tuple[int, int]:
+    """Of the dictionary and of the bytes.
+
+    Raises:
+        ChannelClosedError: no message of ours has such lengths.
+    """
+    head, body = LENGTHS.unpack(data)
     if head > _MAX_HEAD or body > _MAX_BODY:
         raise ChannelClosedError
     return head, body
 
 
-def _head(data: bytes | bytearray) -> dict[str, Any]:
+def read_head(data: bytes | bytearray) -> dict[str, Any]:
+    """The dictionary.
+
+    Raises:
+        ChannelClosedError: it is none.
+    """
     try:
         return msgspec.msgpack.decode(data, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise ChannelClosedError from error
-
-
-class FrontChannel:
-    """The front's end."""
-
-    def __init__(self, end: socket.socket) -> None:
-        end.setblocking(False)
-        self._end = end
-
-    async def send(self, message: Message) -> None:
-        """Send one message.
-
-        Raises:
-            ChannelClosedError: the worker has gone.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.sock_sendall(self._end, _start(message))
-            if len(message.body):
-                await loop.sock_sendall(self._end, message.body)
-        except OSError as error:
-            raise ChannelClosedError from error
-
-    async def receive(self) -> Message:
-        """Wait for one message.
-
-        Raises:
-            ChannelClosedError: the worker has gone.
-        """
-        head, body = _lengths(await self._exactly(_LENGTHS.size))
-        return Message(_head(await self._exactly(head)), await self._exactly(body))
-
-    async def ask(self, message: Message) -> Message:
-        """Send one and wait for the answer."""
-        await self.send(message)
-        return await self.receive()
-
-    def close(self) -> None:
-        """Hang up."""
-        self._end.close()
-
-    async def _exactly(self, count: int) -> bytearray:
-        loop = asyncio.get_running_loop()
-        data = bytearray(count)
-        view, got = memoryview(data), 0
-        while got < count:
-            try:
-                came = await loop.sock_recv_into(self._end, view[got:])
-            except OSError as error:
-                raise ChannelClosedError from error
-            if not came:
-                raise ChannelClosedError
-            got += came
-        return data
 
 
 class WorkerChannel:
@@ -109,7 +66,7 @@ class WorkerChannel:
 
     def send(self, message: Message) -> None:
         """Send one message."""
-        self._end.sendall(_start(message))
+        self._end.sendall(encode_start(message))
         if len(message.body):
             self._end.sendall(message.body)
 
@@ -119,8 +76,8 @@ class WorkerChannel:
         Raises:
             ChannelClosedError: the front has gone.
         """
-        head, body = _lengths(self._exactly(_LENGTHS.size))
-        return Message(_head(self._exactly(head)), self._exactly(body))
+        head, body = read_lengths(self._exactly(LENGTHS.size))
+        return Message(read_head(self._exactly(head)), self._exactly(body))
 
     def _exactly(self, count: int) -> bytes:
         # The system waits for all of it and writes it where it stays: a picture is never copied.

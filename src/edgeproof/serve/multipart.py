@@ -55,6 +55,9 @@ async def read_files(
         form.parser.finalize()
     except FormParserError as error:
         raise HttpError(400, "bad_form", f"The form can't be read: {str(error)[:200]}") from error
+    finally:
+        # Parser and form know each other: without this the pictures would stay until the next collection.
+        form.parser.callbacks = {}
     if not form.ended:
         raise HttpError(400, "bad_form", "The form ends before its last boundary.")
     return form.files

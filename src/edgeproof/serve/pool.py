@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeproof.core.errors import WorkerError
-from edgeproof.serve.channel import ChannelClosedError, FrontChannel, Message
+from edgeproof.serve.channel import ChannelClosedError, Message
+from edgeproof.serve.front_channel import FrontChannel
+from edgeproof.serve.http_errors import HttpError, error_of_row, overloaded
 from edgeproof.serve.memory import resident_bytes
-from edgeproof.serve.http_errors import HttpError, overloaded, error_of_row
 from edgeproof.serve.worker_process import WorkerProcess
 
 # A worker that lived this long was well, and is replaced at once; others after 0.25, 0.5, 1, ... seconds.

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from edgeproof.core.allocator import return_large_blocks
 from edgeproof.core.errors import StorageError, UsageError
 from edgeproof.core.extras import require
 from edgeproof.devices.host import usable_cores
@@ -30,6 +31,7 @@ _LEAST_ROOM = 30_000_000
 _WAITING_PER_SLOT = 6
 _LEAST_PLACES = 12
 _WATCH_S = 0.5
+_PIECE = 32 << 10
 _BACKLOG = 256
 
 
@@ -46,6 +48,8 @@ def serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> Non
         MissingExtraError: a library is not installed.
     """
     settings.check()
+    # Uploads come in pieces of up to 256 kB, many at once: between what stays they would leave holes for good.
+    return_large_blocks(_PIECE, 2 * _PIECE)
     keys = read_keys(settings.key_file) if settings.key_file else None
     listener = _listen(settings)
     threads = settings.threads or max(1, usable_cores() // settings.workers)

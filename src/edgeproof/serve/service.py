@@ -11,9 +11,9 @@ from edgeproof.imaging.header import MAX_PIXELS, read_header
 from edgeproof.serve.access import Access
 from edgeproof.serve.admission import Admission, picture_cost, tensors_cost
 from edgeproof.serve.channel import Message
+from edgeproof.serve.http_errors import HttpError, error_of
 from edgeproof.serve.metrics import Metrics
 from edgeproof.serve.pool import Pool
-from edgeproof.serve.http_errors import HttpError, error_of
 from edgeproof.serve.settings import Settings
 from edgeproof.serve.tasks import DRAWN_SIDE, TASK_ROWS
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeproof.core.errors import WorkerError
-from edgeproof.serve.channel import ChannelClosedError, FrontChannel, Message
+from edgeproof.serve.channel import ChannelClosedError, Message
+from edgeproof.serve.front_channel import FrontChannel
 
 
 class WorkerProcess:

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from edgeproof._version import __version__
 from edgeproof.devices.sensors import thermal_zones
 from edgeproof.serve.endpoints import Endpoint, Json
+from edgeproof.serve.http_errors import HttpError
 from edgeproof.serve.memory import pss_bytes
 from edgeproof.serve.metrics import CONTENT_TYPE, gauge
 from edgeproof.serve.openapi import describe
-from edgeproof.serve.http_errors import HttpError
 from edgeproof.serve.service import Service
 from edgeproof.serve.tasks import TASK_ROWS
 
