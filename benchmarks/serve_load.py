@@ -83,6 +83,7 @@ def server(*options: str) -> Iterator[Server]:
 def section() -> str:
     """All parts, one after the other."""
     small = _jpeg((640, 480))
+    start = median(_start_s(small) for _ in range(STARTS))
     lines = [
         "## serve",
         "",
@@ -92,7 +93,7 @@ def section() -> str:
         "",
         "| | measured |",
         "|---|---|",
-        f"| process start to the first answer, median of {STARTS} | {median(_start_s(small) for _ in range(STARTS)):.2f} s |",
+        f"| process start to the first answer, median of {STARTS} | {start:.2f} s |",
     ]
     with server() as one:
         asyncio.run(run_clients(one.port, [upload(small, "/predict")], clients=1, seconds=2))
@@ -130,8 +131,8 @@ def _uploads(one: Server) -> list[str]:
     slope = _slope(samples) * 5 * 60
     size = len(requests[0]) / 1e6
     return [
-        f"| 10 clients upload 12 megapixels ({size:.1f} MB) for {UPLOADS_S:.0f} s: peak memory | {max(one.pss_mb):.0f} MB;"
-        f" slope {slope:+.2f} MB a minute |",
+        f"| 10 clients upload 12 megapixels ({size:.1f} MB) for {UPLOADS_S:.0f} s: peak memory |"
+        f" {max(one.pss_mb):.0f} MB; slope {slope:+.2f} MB a minute |",
         f"| the same: requests | {_percentiles(load)}; {_counts(load)} |",
     ]
 
@@ -144,7 +145,8 @@ def _overload(one: Server, picture: bytes) -> list[str]:
     return [
         f"| 64 clients for {OVERLOAD_S:.0f} s: requests | {_percentiles(load)}; {_counts(load)} |",
         f"| the same: p99 of the admitted against the median unloaded | {ratio:.1f} times |",
-        f"| the same: answers 503 without Retry-After, peak memory | {load.without_retry_after}, {max(one.pss_mb):.0f} MB |",
+        f"| the same: answers 503 without Retry-After, peak memory | {load.without_retry_after},"
+        f" {max(one.pss_mb):.0f} MB |",
     ]
 
 
@@ -154,7 +156,8 @@ def _kills(picture: bytes) -> list[str]:
         load, kills = asyncio.run(_load_and_kill(one, picture))
     return [
         f"| a worker killed (SIGKILL) every {KILL_EVERY_S:.0f} s for {KILLS_S:.0f} s, 4 clients | {kills} kills;"
-        f" {_counts(load)}; {len(load.bodies)} different answers to one picture; the longest took {load.longest_s:.2f} s |"
+        f" {_counts(load)}; {len(load.bodies)} different answers to one picture; the longest took"
+        f" {load.longest_s:.2f} s |"
     ]
 
 

@@ -9,7 +9,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
 def return_large_blocks(block: int = 1 << 20, end: int = 4 << 20) -> None:
-    """Make every block of `block` bytes and more go back to the system as soon as it is freed (glibc; elsewhere nothing).
+    """Make every block of `block` bytes and more go back to the system once it is freed (glibc; elsewhere nothing).
 
     By default the first large block that is freed raises that limit to its own size, up to 32 MB: after one
     large photo the process would keep as much for good. A limit that is set holds another one at 128 kB, from
