@@ -257,6 +257,7 @@ class Pool:
                 return worker, failures
             except WorkerError:
                 worker.close()
+                self._on_restart("did not start")
                 failures += 1
             except BaseException:
                 worker.close()

@@ -50,9 +50,9 @@ class Settings:
     key_file: Path | None = None
     max_upload: int = 10_000_000
     max_images: int = 32
-    body_grace_s: float = 5.0
+    body_grace_s: float = 4.0
     body_rate: int = 100_000
-    header_timeout_s: float = 10.0
+    header_timeout_s: float = 5.0
     wait_timeout_s: float = 10.0
     run_timeout_s: float = 20.0
     drain_s: float = 20.0
