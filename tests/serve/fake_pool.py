@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import httpx
+
 from edgeproof.core.errors import EdgeproofError
 from edgeproof.serve.access import Access
 from edgeproof.serve.admission import Admission
@@ -50,7 +52,12 @@ class FakePool:
 
 
 def make_app(
-    pool: FakePool | None = None, *, access: Access | None = None, work: int = 60_000_000, places: int = 14, **changed: Any
+    pool: FakePool | None = None,
+    *,
+    access: Access | None = None,
+    work: int = 60_000_000,
+    places: int = 14,
+    **changed: Any,
 ) -> App:
     settings = Settings(**changed)
     admission = Admission(places=places, bodies=40_000_000, work=work, wait_timeout_s=settings.wait_timeout_s)
@@ -60,7 +67,6 @@ def make_app(
 
 def ask(app: App, method: str, path: str, **how: Any) -> Any:
     """One request to the application, without a network."""
-    import httpx
 
     async def go() -> httpx.Response:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)

@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("starlette")
-pytest.importorskip("httpx")
-
 from edgeproof.engines import open_engine
 from edgeproof.tasks.orientation import builtin_model
 from serve.fake_pool import ask, make_app
@@ -59,7 +56,10 @@ def test_json_and_binary_give_what_the_engine_gives(wanted: np.ndarray) -> None:
     document = ask(app, "POST", URL, json={"id": "7", "inputs": [row]}).json()
     assert (document["id"], document["model_name"], document["model_version"]) == ("7", "orientation", "1")
     assert np.array_equal(np.array(document["outputs"][0]["data"], np.float32), wanted[0])
-    assert ask(app, "POST", URL, **_binary(PIXELS)).json()["outputs"][0]["data"] == document["outputs"][0]["data"]
+    assert (
+        ask(app, "POST", URL, **_binary(PIXELS)).json()["outputs"][0]["data"]
+        == document["outputs"][0]["data"]
+    )
 
 
 def test_nested_lists_are_taken() -> None:
@@ -71,7 +71,9 @@ def test_rows_of_a_batch_answer_as_alone(wanted: np.ndarray) -> None:
     batch = np.concatenate([PIXELS, PIXELS[:, :, ::-1], PIXELS])
     data = ask(make_app(), "POST", URL, **_binary(batch)).json()["outputs"][0]
     assert data["shape"] == [3, 4]
-    assert np.array_equal(np.array(data["data"], np.float32).reshape(3, 4)[[0, 2]], np.repeat(wanted, 2, axis=0))
+    assert np.array_equal(
+        np.array(data["data"], np.float32).reshape(3, 4)[[0, 2]], np.repeat(wanted, 2, axis=0)
+    )
 
 
 NAN = np.full(SHAPE, np.nan, np.float32)

@@ -12,11 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
-
-pytest.importorskip("uvicorn")
-httpx = pytest.importorskip("httpx")
 
 from bundles.sample_bundles import packed
 from cli.processes import start
@@ -24,10 +22,12 @@ from imaging.picture_files import encode, scene
 from serve.real_server import RealServer, read_all, running
 
 PHOTO = encode(scene(640, 480), "JPEG")
-FORM = (
-    b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + PHOTO + b"\r\n--b--\r\n"
+FORM = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + PHOTO + b"\r\n--b--\r\n"
+CLOSE = b"HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+HEAD = b"POST /predict " + CLOSE + b"Content-Type: multipart/form-data; boundary=b\r\n"
+UPGRADE = (
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n"
 )
-HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ RAW = [
     ("a header of 1 MB", HEAD + b"X: " + b"y" * 1_000_000 + b"\r\n\r\n", b"400"),
     ("a boundary of 1 MB", HEAD.replace(b"=b", b"=" + b"b" * 1_000_000) + b"\r\n", b"400"),
     ("headers that are no UTF-8", HEAD + b"X-Name: \xff\xfe\r\nContent-Length: %d\r\n\r\n" % len(FORM) + FORM, b"200"),
-    ("an upgrade", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n", b"200"),
-    ("a path that climbs", b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"404"),
+    ("an upgrade", UPGRADE, b"200"),
+    ("a path that climbs", b"GET /../../etc/passwd " + CLOSE + b"\r\n", b"404"),
 ]  # fmt: skip
 
 
@@ -120,7 +120,9 @@ def test_sigterm_answers_what_is_in_flight_and_leaves_no_process() -> None:
         workers = server.workers
         with concurrent.futures.ThreadPoolExecutor(4) as clients:
             answers = [clients.submit(_predict, server) for _ in range(4)]
-            while httpx.get(f"{server.url}/status").json()["running"] == 0 and not all(a.done() for a in answers):
+            while httpx.get(f"{server.url}/status").json()["running"] == 0 and not all(
+                a.done() for a in answers
+            ):
                 time.sleep(0.005)
             code, said = server.end()
         assert code == 0, said
@@ -144,15 +146,20 @@ def test_a_tampered_bundle_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_a_bundle_with_other_golden_outputs_stops_the_start(tmp_path: Path) -> None:
+    from bundles.sample_bundles import manifest
     from edgeproof.bundles.bundle import Golden, pack
     from edgeproof.tasks.orientation import builtin_model
-    from bundles.sample_bundles import manifest
 
     golden = Golden(
-        {"input": np.full((1, 3, 192, 192), 99, np.float32)}, {"logits": np.array([[1, 2, 3, 400]], np.float32)}
+        {"input": np.full((1, 3, 192, 192), 99, np.float32)},
+        {"logits": np.array([[1, 2, 3, 400]], np.float32)},
     )
     pack(
-        tmp_path / "b.edge", manifest(settings={}), model=builtin_model().read_bytes(), golden=golden, evidence={}
+        tmp_path / "b.edge",
+        manifest(settings={}),
+        model=builtin_model().read_bytes(),
+        golden=golden,
+        evidence={},
     )
     assert "differ from the golden ones" in _refused("--model", f"m={tmp_path / 'b.edge'}")
 

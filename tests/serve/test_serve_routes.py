@@ -6,10 +6,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import httpx
 import pytest
-
-pytest.importorskip("starlette")
-httpx = pytest.importorskip("httpx")
 
 from edgeproof.serve.access import Access, read_keys
 from imaging.picture_files import FORMATS, bomb, encode, scene, with_exif
@@ -35,7 +33,9 @@ def test_predict_answers_every_format(kind: str) -> None:
 def test_a_picture_may_be_the_body_itself() -> None:
     app = make_app()
     form = ask(app, "POST", "/predict", files=_files(PHOTO)).json()["result"]
-    bare = ask(app, "POST", "/predict", content=PHOTO, headers={"content-type": "image/jpeg"}).json()["result"]
+    bare = ask(app, "POST", "/predict", content=PHOTO, headers={"content-type": "image/jpeg"}).json()[
+        "result"
+    ]
     assert bare == form
 
 
@@ -51,10 +51,17 @@ def test_the_drawn_picture_on_request() -> None:
 
 
 def test_several_pictures_fail_one_by_one() -> None:
-    answer = ask(make_app(), "POST", "/v1/orientation", files=_files(PHOTO, b"no picture", PHOTO, PHOTO[:900]))
+    answer = ask(
+        make_app(), "POST", "/v1/orientation", files=_files(PHOTO, b"no picture", PHOTO, PHOTO[:900])
+    )
     assert answer.status_code == 200
     rows = answer.json()["images"]
-    assert [row["error"] and row["error"]["code"] for row in rows] == [None, "not_an_image", None, "truncated_image"]
+    assert [row["error"] and row["error"]["code"] for row in rows] == [
+        None,
+        "not_an_image",
+        None,
+        "truncated_image",
+    ]
     assert rows[0]["result"] == rows[2]["result"]
     assert rows[1]["result"] is None
 
@@ -69,7 +76,12 @@ BAD = [
     ("cut short", {"files": _files(PHOTO[: len(PHOTO) // 2])}, 422, "truncated_image"),
     ("a JPEG bomb", {"files": _files(bomb("JPEG"))}, 413, "image_too_large"),
     ("a PNG bomb", {"files": _files(bomb("PNG"))}, 413, "image_too_large"),
-    ("a PNG larger than the memory", {"files": _files(encode(scene(4000, 3000), "PNG"))}, 413, "needs_memory"),
+    (
+        "a PNG larger than the memory",
+        {"files": _files(encode(scene(4000, 3000), "PNG"))},
+        413,
+        "needs_memory",
+    ),
     ("11 MB", {"files": _files(b"\xff" * 11_000_000)}, 413, "too_large"),
     ("two pictures", {"files": _files(PHOTO, PHOTO)}, 400, "one_image"),
     ("33 parts", {"files": _files(*[b"x"] * 33)}, 413, "too_large"),
@@ -155,7 +167,11 @@ def test_request_ids_are_kept_where_they_are_harmless() -> None:
 
 def test_headers_that_are_no_utf8() -> None:
     answer = ask(
-        make_app(), "POST", "/predict", files=_files(PHOTO), headers={"accept": b"\xff\xfe", "x-api-key": b"\xff"}
+        make_app(),
+        "POST",
+        "/predict",
+        files=_files(PHOTO),
+        headers={"accept": b"\xff\xfe", "x-api-key": b"\xff"},
     )
     assert answer.status_code == 200
 
@@ -220,9 +236,7 @@ def test_openapi_names_every_route_and_no_other() -> None:
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     path = tmp_path / "keys"
-    path.write_text(
-        f"# who\n{'i' * 20} infer\n{'a' * 20} infer,admin max=1\n{'e' * 20} enrol # for people\n"
-    )
+    path.write_text(f"# who\n{'i' * 20} infer\n{'a' * 20} infer,admin max=1\n{'e' * 20} enrol # for people\n")
     path.chmod(0o600)
     return path
 
@@ -256,7 +270,9 @@ def test_a_key_has_its_own_limit(keys: Path) -> None:
         app = make_app(FakePool(hold), access=Access(read_keys(keys), loopback=True))
         headers = {"authorization": f"Bearer {'a' * 20}"}
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as client:
             first = asyncio.create_task(client.post("/predict", files=_files(PHOTO)))
             await asyncio.sleep(0.05)
             second = await client.post("/predict", files=_files(PHOTO))

@@ -96,16 +96,21 @@ class Share:
         row = (amount, turn)
         self._waiting.append(row)
         try:
-            await asyncio.wait_for(turn, timeout_s)
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self.taken -= amount  # given in the moment that we were called off
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(row)
-            self._serve()
-            if isinstance(error, asyncio.TimeoutError):
-                raise overloaded("There was not enough memory free in time.", retry_after=2) from None
+            # Not wait_for: until Python 3.12 it forgets being called off where the turn comes in the same moment.
+            await asyncio.wait((turn,), timeout=timeout_s)
+        except BaseException:
+            if turn.done():
+                self.taken -= amount
+            self._step_out(row)
             raise
+        if not turn.done():
+            self._step_out(row)
+            raise overloaded("There was not enough memory free in time.", retry_after=2)
+
+    def _step_out(self, row: tuple[int, asyncio.Future[None]]) -> None:
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(row)
+        self._serve()
 
     def _serve(self) -> None:
         while self._waiting and self.taken + self._waiting[0][0] <= self.capacity:

@@ -154,8 +154,9 @@ def _from_list(tensor: _Tensor, dtype: np.dtype[Any], count: int) -> Array:
         wanted = "b" if dtype.kind == "b" else "iuf" if dtype.kind == "f" else "iu"
         if values.size and values.dtype.kind not in wanted:
             raise ValueError("its values are of another kind")
-        converted = values.astype(dtype)
-        if dtype.kind in "iu" and not np.array_equal(converted, values):
+        with np.errstate(over="ignore"):
+            converted = values.astype(dtype)
+        if not (np.isfinite(converted).all() if dtype.kind == "f" else np.array_equal(converted, values)):
             raise ValueError("some of its values don't fit in there")
     except (ValueError, OverflowError, TypeError) as error:
         raise InputError(

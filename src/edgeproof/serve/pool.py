@@ -63,7 +63,7 @@ class Pool:
         self._workers: dict[int, WorkerProcess] = {}
         self._free: deque[_Slot] = deque()
         self._waiting: deque[asyncio.Future[_Slot]] = deque()
-        self._flying: set[asyncio.Task[Message]] = set()
+        self._flying: dict[asyncio.Task[Message], WorkerProcess] = {}
         self._supervisors: list[asyncio.Task[None]] = []
         self._reasons: dict[WorkerProcess, str] = {}
         self.models: list[dict[str, Any]] = []
@@ -126,7 +126,7 @@ class Pool:
         for _ in range(2):
             slot = await self._get_slot()
             flight = asyncio.create_task(self._fly(slot, message))
-            self._flying.add(flight)
+            self._flying[flight] = slot.worker
             flight.add_done_callback(self._landed)
             try:
                 # If whoever asked hangs up, the worker still finishes: its slot is not free before.
@@ -177,7 +177,7 @@ class Pool:
         for worker in self._workers.values():
             if worker.pid == pid:
                 self._reasons[worker] = reason
-                worker.kill()
+                self._retire(worker)
 
     async def _get_slot(self) -> _Slot:
         if self._free:
@@ -185,19 +185,20 @@ class Pool:
         waiter: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            return await asyncio.wait_for(waiter, self._plan.wait_timeout_s)
-        except asyncio.TimeoutError:
-            raise overloaded("No worker became free in time.", retry_after=2) from None
-        except asyncio.CancelledError:
+            await asyncio.wait((waiter,), timeout=self._plan.wait_timeout_s)  # see admission.Share
+        except BaseException:
             if waiter.done() and not waiter.cancelled():
                 self._put_slot(waiter.result())  # given to us in the moment that we were called off
             raise
         finally:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(waiter)
+        if not waiter.done():
+            raise overloaded("No worker became free in time.", retry_after=2)
+        return waiter.result()
 
     def _put_slot(self, slot: _Slot) -> None:
-        if slot.worker not in self._workers.values():
+        if slot.worker.ending:
             return
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -207,13 +208,16 @@ class Pool:
         self._free.append(slot)
 
     def _landed(self, flight: asyncio.Task[Message]) -> None:
-        self._flying.discard(flight)
+        self._flying.pop(flight, None)
         if not flight.cancelled():
             flight.exception()  # seen, also where nobody waits for it any more
 
     async def _fly(self, slot: _Slot, message: Message) -> Message:
         try:
             answer = await asyncio.wait_for(slot.channel.ask(message), self._plan.run_timeout_s)
+        except ChannelClosedError:
+            self._retire(slot.worker)
+            raise
         except asyncio.TimeoutError:
             # Half an answer may still come over that socket: it is of no use any more.
             self.replace(slot.worker.pid, "hung")
@@ -243,6 +247,9 @@ class Pool:
                 self._take_out(place, worker)
             failures = 0 if time.monotonic() - since > _WELL_S else failures + 1
             self._on_restart(self._reasons.pop(worker, "died"))
+            # Whoever still reads from it has to see its end first: nobody is woken by a socket that was closed here.
+            if last := [flight for flight, whose in self._flying.items() if whose is worker]:
+                await asyncio.wait(last)
             worker.close()
             worker, failures = await self._another(failures)
             self._take_in(place, worker)
@@ -271,4 +278,9 @@ class Pool:
     def _take_out(self, place: int, worker: WorkerProcess) -> None:
         if not self.closing:
             self._workers.pop(place, None)
+        self._retire(worker)
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        """Nobody is given to it any more, from the first sign of its end."""
         self._free = deque(slot for slot in self._free if slot.worker is not worker)
+        worker.kill()

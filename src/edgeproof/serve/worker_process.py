@@ -15,6 +15,8 @@ from edgeproof.core.errors import WorkerError
 from edgeproof.serve.channel import ChannelClosedError, Message
 from edgeproof.serve.front_channel import FrontChannel
 
+COMMAND = [sys.executable, "-m", "edgeproof.serve.worker"]
+
 
 class WorkerProcess:
     """`python -m edgeproof.serve.worker`, started when made, with one socket for each of its threads.
@@ -28,7 +30,7 @@ class WorkerProcess:
         pairs = [socket.socketpair() for _ in range(threads + 1)]
         theirs = [end.fileno() for _, end in pairs]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgeproof.serve.worker", *map(str, theirs)],
+            [*COMMAND, *map(str, theirs)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=theirs,
@@ -40,6 +42,7 @@ class WorkerProcess:
             end.close()
         self._control, *self.slots = (FrontChannel(end) for end, _ in pairs)
         self.models: list[dict[str, Any]] = []
+        self.ending = False
 
     @property
     def pid(self) -> int:
@@ -74,6 +77,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it at once; what it is doing is lost."""
+        self.ending = True
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
@@ -85,6 +89,9 @@ class WorkerProcess:
             channel.close()
 
     def _how_it_ended(self) -> str:
-        self.kill()
-        code = self._process.wait()
+        try:
+            code = self._process.wait(1.0)  # it has hung up, so it is about to end if it hasn't
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
         return f"signal {-code}" if code < 0 else f"exit {code}"
