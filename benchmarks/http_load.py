@@ -51,17 +51,22 @@ async def run_clients(
     seconds: float,
     normal: Callable[[bytes], bytes] = lambda body: body,
     patience_s: float = 60.0,
+    pause_s: float = 0.05,
 ) -> Load:
     """Have `clients` send `requests` in turn for `seconds`.
 
     Arguments:
         normal: what of an answer is kept to see whether two are the same.
         patience_s: after which an answer counts as never coming.
+        pause_s: after a 503; 0.05 is less polite than the second that it asks for, so that the load stays.
     """
     load = Load()
     ends = time.monotonic() + seconds
     await asyncio.gather(
-        *(_client(port, requests, number, ends, load, normal, patience_s) for number in range(clients))
+        *(
+            _client(port, requests, number, ends, load, normal, patience_s, pause_s)
+            for number in range(clients)
+        )
     )
     return load
 
@@ -74,6 +79,7 @@ async def _client(
     load: Load,
     normal: Callable[[bytes], bytes],
     patience_s: float,
+    pause_s: float,
 ) -> None:
     connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     turn = number
@@ -96,7 +102,7 @@ async def _client(
         if status == 503:
             if b"retry-after" not in headers:
                 load.without_retry_after += 1
-            await asyncio.sleep(0.05)  # less polite than the second that it asks for, so that the load stays
+            await asyncio.sleep(pause_s)
         if (status == 0 or headers.get(b"connection") == b"close") and connection:
             connection[1].close()
             connection = None

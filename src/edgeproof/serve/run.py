@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _SLACK = 10_000_000
 _BODIES_SHARE = 0.4
 _LEAST_ROOM = 30_000_000
-# So many may wait for each that is served: longer, and they would wait ten times as long as they are served.
-_WAITING_PER_SLOT = 6
-_LEAST_PLACES = 12
+# So many may wait for each that is served: more, and they would wait ten times as long as an answer takes in calm.
+_WAITING_PER_SLOT = 3
+_LEAST_PLACES = 10
 _WATCH_S = 0.5
 _PIECE = 32 << 10
 _BACKLOG = 256
