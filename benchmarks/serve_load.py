@@ -150,7 +150,8 @@ def _overload(one: Server, picture: bytes) -> list[str]:
     )
     ratio = _at(load, 0.99) / max(_at(calm, 0.5), 1e-9)
     return [
-        f"| {CLIENTS} clients for {OVERLOAD_S:.0f} s, capacity {capacity:.0f} a second: requests | {_percentiles(load)}; {_counts(load)} |",
+        f"| {CLIENTS} clients for {OVERLOAD_S:.0f} s, twice its capacity of {capacity:.0f} a second: requests |"
+        f" {_percentiles(load)}; {_counts(load)} |",
         f"| the same: p99 of the admitted against the median unloaded | {ratio:.1f} times |",
         f"| the same: answers 503 without Retry-After, peak memory | {load.without_retry_after},"
         f" {max(one.pss_mb):.0f} MB |",
