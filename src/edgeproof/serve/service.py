@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeproof.core.errors import EdgeproofError
@@ -18,12 +19,18 @@ from edgeproof.serve.settings import Settings
 from edgeproof.serve.tasks import DRAWN_SIDE, TASK_ROWS
 
 
+def group_of(model: Mapping[str, Any]) -> str:
+    """What is opened and closed together: a task's networks, or one that belongs to none."""
+    return str(model["task"] or model["name"])
+
+
 class Service:
     """The running service.
 
     Attributes:
         draining: it ends; nothing new is begun.
-        used: when each network ran last, on the clock of `time.monotonic`; absent where it is closed.
+        used: when the networks of each task, and each other one, ran last, on the clock of `time.monotonic`; absent
+            where they are closed.
     """
 
     def __init__(
@@ -34,7 +41,9 @@ class Service:
         self.draining = False
         self.started = time.time()
         now = time.monotonic()
-        self.used: dict[str, float] = {model["name"]: now for model in pool.models}
+        self.used: dict[str, float] = {group_of(model): now for model in pool.models}
+        self._closing: set[str] = set()
+        self._door = asyncio.Lock()
         self._under_way: dict[str, int] = {}
 
     @property
@@ -92,26 +101,32 @@ class Service:
         ttl = self.settings.model_ttl_s
         if ttl is None:
             return
-        for name, last in list(self.used.items()):
-            if time.monotonic() - last > ttl and not self._under_way.get(name):
-                del self.used[name]
-                await self.pool.tell_all(Message({"do": "close", "model": name}))
+        for group, last in list(self.used.items()):
+            if time.monotonic() - last > ttl and not self._under_way.get(group):
+                del self.used[group]
+                name = next(model["name"] for model in self.models if group_of(model) == group)
+                self._closing.add(group)
+                async with self._door:
+                    await self.pool.tell_all(Message({"do": "close", "model": name}))
+                self._closing.discard(group)
 
     async def _run(self, order: dict[str, Any], body: bytes, cost: int, name: str) -> Message:
         asked = time.perf_counter()
-        self._under_way[name] = self._under_way.get(name, 0) + 1
+        group = next(group_of(model) for model in self.models if name in (model["name"], model["task"]))
+        while group in self._closing:  # it is opened again when it is closed, and not in between
+            async with self._door:
+                pass
+        self._under_way[group] = self._under_way.get(group, 0) + 1
         try:
             async with self.admission.holding_work(cost):
                 answer = await self.pool.run(Message(order, body))
         finally:
-            self._under_way[name] -= 1
+            self._under_way[group] -= 1
         timing = answer.head["timing_ms"]
         waited = max(0.0, time.perf_counter() - asked - timing["worker"] / 1e3)
         timing["wait"] = round(waited * 1e3, 3)
         self.metrics.waits.observe(waited)
         self.metrics.inference.observe(timing["run"] / 1e3, name)
         self.metrics.batches.observe(1, name)
-        for model in self.models:
-            if name in (model["name"], model["task"]):
-                self.used[model["name"]] = time.monotonic()
+        self.used[group] = time.monotonic()
         return answer

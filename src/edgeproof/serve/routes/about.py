@@ -18,7 +18,7 @@ from edgeproof.serve.http_errors import HttpError
 from edgeproof.serve.memory import pss_bytes
 from edgeproof.serve.metrics import CONTENT_TYPE, gauge
 from edgeproof.serve.openapi import describe
-from edgeproof.serve.service import Service
+from edgeproof.serve.service import Service, group_of
 from edgeproof.serve.tasks import TASK_ROWS
 
 
@@ -39,7 +39,7 @@ async def _status(service: Service, _request: Request) -> Response:
                     "name": model["name"],
                     "engine": model["engine"],
                     "provider": model["provider"],
-                    "loaded": model["name"] in service.used,
+                    "loaded": group_of(model) in service.used,
                 }
                 for model in service.models
             ],
@@ -58,7 +58,7 @@ async def _status(service: Service, _request: Request) -> Response:
 async def _metrics(service: Service, _request: Request) -> Response:
     memory = {(name,): float(size) for name, size in _memory(service).items()}
     loaded = {
-        (model["name"], model["engine"], model["provider"]): float(model["name"] in service.used)
+        (model["name"], model["engine"], model["provider"]): float(group_of(model) in service.used)
         for model in service.models
     }
     heat = {
