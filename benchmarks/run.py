@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edgeproof.devices.host import describe_host
 
-SECTIONS = ("fit_orientation", "rotate_accuracy", "rotate_speed", "rotate_memory", "start")
+SECTIONS = ("fit_orientation", "rotate_accuracy", "rotate_speed", "rotate_memory", "start", "serve_load")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 _HEAD = """# Benchmarks
 

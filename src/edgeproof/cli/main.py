@@ -32,6 +32,11 @@ VERBS = {
     "device": ("edgeproof.cli.device:device", "What this machine is, and which engines can run on it."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),
+    "serve": ("edgeproof.cli.serve:serve", "Serve the tasks over HTTP, within a budget of memory."),
+    "package": (
+        "edgeproof.cli.package:package",
+        "Write a folder with all that a device needs to serve bundles.",
+    ),
     "faces detect": ("edgeproof.cli.faces.detect:detect", "Find the faces in pictures."),
     "faces evaluate": (
         "edgeproof.cli.faces.evaluate:evaluate",

@@ -61,6 +61,11 @@ class Output:
             sys.stdout.reconfigure(errors="backslashreplace")
         print(json.dumps(_finite(value), ensure_ascii=False), flush=True)
 
+    def plain(self, text: str) -> None:
+        """One line for people from a program that stays: without what makes tables, which takes 8 MB."""
+        if not self._quiet:
+            print(text, file=sys.stderr, flush=True)
+
     def say(self, text: str, style: str = "") -> None:
         """One line for people; `[` is no markup here."""
         if not self._quiet:

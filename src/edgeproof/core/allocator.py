@@ -8,19 +8,19 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
-def return_large_blocks() -> None:
-    """Make every block of 1 MB and more go back to the system as soon as it is freed (glibc; elsewhere nothing).
+def return_large_blocks(block: int = 1 << 20, end: int = 4 << 20) -> None:
+    """Make every block of `block` bytes and more go back to the system once it is freed (glibc; elsewhere nothing).
 
     By default the first large block that is freed raises that limit to its own size, up to 32 MB: after one
     large photo the process would keep as much for good. A limit that is set holds another one at 128 kB, from
     which on free memory at the end of the heap goes back at once: the pixels of a small photo would come and go
-    page by page, a tenth of the time that `rotate` takes. 4 MB of it stay.
+    page by page, a tenth of the time that `rotate` takes. `end` bytes of it stay.
     It holds for the whole process, so only programs call it.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
-        library.mallopt(_MMAP_THRESHOLD, 1 << 20)
-        library.mallopt(_TRIM_THRESHOLD, 4 << 20)
+        library.mallopt(_MMAP_THRESHOLD, block)
+        library.mallopt(_TRIM_THRESHOLD, end)
 
 
 def release_free_memory() -> None:

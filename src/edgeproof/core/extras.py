@@ -7,8 +7,6 @@ import sys
 import threading
 from types import ModuleType
 
-import numpy as np
-
 from edgeproof.core.errors import MissingExtraError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -38,6 +36,8 @@ def require_openvino(purpose: str) -> ModuleType:
     Raises:
         MissingExtraError: it is not installed.
     """
+    import numpy as np  # who only asks whether a library is there does without it
+
     with _ONE_AT_A_TIME:
         absent = {"openvino_telemetry": None} if "openvino" not in sys.modules else {}
         before = {name: sys.modules[name] for name in absent if name in sys.modules}

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 
 from edgeproof.bundles.bundle import Bundle, open_bundle
-from edgeproof.core.errors import BundleError, EdgeproofError, NotFoundError
+from edgeproof.core.errors import EdgeproofError, NotFoundError
 from edgeproof.devices.host import describe_host
 from edgeproof.engines import open_engine
 from edgeproof.measure.runs import Run, Variant, measure
 from edgeproof.measure.statistics import percentile
-from edgeproof.verify.outputs import compare_outputs
+from edgeproof.verify.golden import differs, replay_golden
 
 _ROUNDS = 12
 _PROCESSES = 3
@@ -75,10 +75,7 @@ def check(
         return CheckResult("refused", None, None, _percentiles([]), None, [str(error)])
     tolerance = bundle.manifest.tolerance
     if not max_rel <= tolerance:
-        reason = (
-            f"Its outputs differ from the golden ones by {max_rel:.2g} of the largest; {tolerance:.2g} is allowed."
-            " Fit the network again on this machine."
-        )
+        reason = f"{differs(max_rel, tolerance)} Fit the network again on this machine."
         return CheckResult("differs", max_abs, max_rel, _percentiles([]), None, [reason])
     runs = _measure(bundle, progress)
     latencies = [value for run in runs for value in run.latencies_ms]
@@ -103,25 +100,11 @@ def check(
 
 def _replay(bundle: Bundle) -> tuple[float, float]:
     """The golden inputs one by one through the engine; largest absolute and relative difference."""
-    golden, need = bundle.golden(), bundle.manifest.engine
-    if not golden.inputs or not golden.outputs:
-        raise BundleError("The bundle has no golden tensors.", hint="Build it again with `edgeproof fit`.")
+    need = bundle.manifest.engine
     with open_engine(
         bundle.model, engine=need.name, device=need.device, threads=need.threads, options=need.options
     ) as engine:
-        if _version(engine.info.version) < _version(need.minimum_version):
-            raise BundleError(
-                f"It needs {need.name} {need.minimum_version}; {engine.info.version} is installed.",
-                hint=f'Update it: pip install -U "{need.name}>={need.minimum_version}"',
-            )
-        rows = len(next(iter(golden.inputs.values())))
-        answers = [
-            engine.run({name: array[row : row + 1] for name, array in golden.inputs.items()})
-            for row in range(rows)
-        ]
-    outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in golden.outputs}
-    differences = compare_outputs(golden.outputs, outputs)
-    return max(one.max_abs for one in differences), max(one.max_rel for one in differences)
+        return replay_golden(bundle, engine)
 
 
 def _measure(bundle: Bundle, progress: Callable[[int, int], None]) -> list[Run]:
@@ -155,7 +138,3 @@ def _evidence_median(evidence: dict[str, Any]) -> float | None:
     rows = [row for row in evidence.get("candidates", ()) if row.get("id") == evidence.get("chosen")]
     value = rows[0].get("latency_ms", {}).get("p50") if rows else None
     return float(value) if isinstance(value, (int, float)) else None
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".") if part.isdigit())

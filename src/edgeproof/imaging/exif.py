@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from edgeproof.core.errors import ImageError, InputError
 from edgeproof.imaging import tiff
 from edgeproof.imaging.jpeg import APP0, APP1, APP2, MAX_PAYLOAD, Segment, segments
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _EXIF = b"Exif\0\0"
 
@@ -40,6 +42,8 @@ def apply(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     Raises:
         InputError: no such orientation.
     """
+    import numpy as np  # who only reads headers does without it
+
     mirror, turn = _steps(orientation)
     upright = pixels[:, ::-1] if mirror else pixels
     return np.ascontiguousarray(np.rot90(upright, -turn // 90))

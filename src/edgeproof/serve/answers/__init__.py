@@ -1,0 +1,1 @@
+"""What answers for each task, in a worker process: one file each."""

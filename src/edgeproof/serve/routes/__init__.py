@@ -1,0 +1,12 @@
+"""All routes: one file for each kind."""
+
+from __future__ import annotations
+
+from edgeproof.serve.endpoints import Endpoint
+from edgeproof.serve.routes import about, inference, pictures
+from edgeproof.serve.settings import Settings
+
+
+def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
+    """The routes of a service with these settings."""
+    return (*about.ENDPOINTS, *pictures.endpoints(settings.served), *inference.ENDPOINTS)
