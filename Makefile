@@ -48,7 +48,7 @@ clean:
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/.demo .venv/.test .venv/.check .venv/.engines .venv/.torch .venv/.to-ncnn .venv/.keras: .venv/.%: .venv/.made
+.venv/.demo .venv/.test .venv/.check .venv/.engines .venv/.torch .venv/.to-ncnn .venv/.keras .venv/.faiss .venv/.postgres: .venv/.%: .venv/.made
 	@echo "Installing edgeproof[$*] into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -16,7 +16,19 @@ from pathlib import Path
 
 from edgeproof.devices.host import describe_host
 
-SECTIONS = ("fit_orientation", "rotate_accuracy", "rotate_speed", "rotate_memory", "start", "serve_load")
+SECTIONS = (
+    "fit_orientation",
+    "rotate_accuracy",
+    "rotate_speed",
+    "rotate_memory",
+    "faces_detection",
+    "faces_verification",
+    "faces_speed",
+    "gallery",
+    "ir_backbone",
+    "serve_load",
+    "start",
+)
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 _HEAD = """# Benchmarks
 
