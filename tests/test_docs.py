@@ -20,8 +20,8 @@ from edgeproof.core.budget import Budget
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
-CARD = ROOT / "src" / "edgeproof" / "data" / "orientation.md"
-PAGES = (*READMES, ROOT / "CHANGELOG.md", CARD, *sorted((ROOT / "docs").rglob("*.md")))
+CARDS = tuple(ROOT / "src" / "edgeproof" / "data" / f"{name}.md" for name in ("orientation", "attributes"))
+PAGES = (*READMES, ROOT / "CHANGELOG.md", *CARDS, *sorted((ROOT / "docs").rglob("*.md")))
 _BLOCK = re.compile(r"(<!-- run: tests/test_docs.py -->\n)?```(console|python)\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -143,7 +143,8 @@ def _tool(name: str) -> ModuleType:
     return module
 
 
-def test_model_card_has_the_digest_of_the_network() -> None:
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_model_card_has_the_digest_of_the_network(card: Path) -> None:
     from edgeproof.core.files import sha256_of
 
-    assert sha256_of(CARD.with_suffix(".onnx")) in CARD.read_text()
+    assert sha256_of(card.with_suffix(".onnx")) in card.read_text()

@@ -72,8 +72,8 @@ class FoundModel:
     entry: CatalogueModel | None
 
 
-def models_folder() -> Path:
-    """Where installed models are: EDGEPROOF_HOME, else XDG_DATA_HOME/edgeproof, and in it `models`.
+def data_folder() -> Path:
+    """Where models and galleries are kept: EDGEPROOF_HOME, else XDG_DATA_HOME/edgeproof.
 
     Raises:
         StorageError: neither is set, and there is no home folder.
@@ -81,11 +81,16 @@ def models_folder() -> Path:
     home = os.environ.get("EDGEPROOF_HOME")
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     try:
-        return (Path(home) if home else Path(data) / "edgeproof").expanduser().absolute() / "models"
+        return (Path(home) if home else Path(data) / "edgeproof").expanduser().absolute()
     except RuntimeError as error:  # a user without a home, as in containers
         raise StorageError(
             "There is no home folder to keep models in.", hint="Set EDGEPROOF_HOME to a folder for them."
         ) from error
+
+
+def models_folder() -> Path:
+    """Where installed models are, in `data_folder`; errors as there."""
+    return data_folder() / "models"
 
 
 def record_of(model: CatalogueModel) -> Record | None:

@@ -8,6 +8,7 @@ import secrets
 import time
 from pathlib import Path
 
+from edgeproof.bundles.store import data_folder
 from edgeproof.core.errors import GalleryError, GalleryKeyError, NotFoundError, UsageError
 from edgeproof.gallery.cipher import IDENTITY_BYTES, Cipher
 from edgeproof.gallery.gallery import Gallery
@@ -22,10 +23,7 @@ _URLS = ("postgresql://", "postgres://")
 
 def default_gallery() -> str:
     """`EDGEPROOF_GALLERY`, or gallery.db in the user's data folder."""
-    if given := os.environ.get("EDGEPROOF_GALLERY"):
-        return given
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return str(Path(home) / "edgeproof" / "gallery.db")
+    return os.environ.get("EDGEPROOF_GALLERY") or str(data_folder() / "gallery.db")
 
 
 def open_gallery(
