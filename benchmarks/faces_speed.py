@@ -55,7 +55,7 @@ def section() -> str:
         at_640 = {**common, "long_side": 640}
         ways: dict[str, list[str]] = {
             "serial f32: the article's code, full size": _naive(MOBILEFACENET, eight),
-            "pipeline, the same files, long side 960 (the default)": _ours(eight, common),
+            "pipeline, the same files, long side 832 (the default)": _ours(eight, common),
             "pipeline, the same files, long side 640": _ours(eight, at_640),
             "pipeline, INT8 recogniser, long side 640": _ours(eight, {**at_640, "recognizer": str(int8)}),
             "pipeline, OpenVINO bf16 recogniser, long side 640": _ours(eight, {**at_640, **BF16}),

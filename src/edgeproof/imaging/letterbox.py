@@ -14,6 +14,8 @@ from edgeproof.imaging.decode import check_pixels
 
 # Below this scale a picture is first made smaller by whole steps, so that no pixel is left out.
 _GAP = 2.0
+# Bytes from which what Pillow takes beside a picture counts.
+_LARGE = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -83,5 +85,15 @@ def letterbox(
 def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     if size == (pixels.shape[1], pixels.shape[0]):
         return np.ascontiguousarray(pixels)
+    if pixels.size < _LARGE:
+        return _with_pillow(pixels, size)
+    # Pillow keeps a colour picture in four bytes a pixel, twice: colour by colour it takes a tenth of that.
+    made = np.empty((size[1], size[0], 3), np.uint8)
+    for colour in range(3):
+        made[..., colour] = _with_pillow(pixels[..., colour], size)
+    return made
+
+
+def _with_pillow(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=_GAP))

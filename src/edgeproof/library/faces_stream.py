@@ -30,6 +30,9 @@ MOST_FACES = 16  # in one call of the recogniser: more are no faster, and take m
 _MOST_PICTURES = 4  # whose faces go into one call
 # Of the budget; the first runs take the networks' working memory on top.
 _MOST_BEFORE = 0.9
+# Without a budget: what pictures may take while they are on their way. More waiting large ones are no faster.
+_IN_FLIGHT = 40e6
+_LARGE_FRAME = 1.2e6  # bytes of what the detector sees: 1.2 MB are 832 x 480 pixels
 _BESIDE_PIXELS = 3  # what decoding and searching take beside the pixels, at the worst, as a multiple of them
 
 
@@ -122,7 +125,7 @@ class FacesStream:
         # at the most.
         stages = [
             each("decode", self._decode, at_once=max(1, self._threads // 2)),
-            self._detecting.stage(),
+            self._detecting.stage(at_once=self._detections_at_once),
             each("align", self._cut),
         ]
         if self._embed:
@@ -133,10 +136,18 @@ class FacesStream:
             threads=self._threads,
             depth=1 if live else self._depth,
             stop=stop,
-            cost=None if room is None else _bytes_for,
-            most_cost=room or 0.0,
+            cost=self._modest_bytes_for if room is None else _bytes_for,
+            most_cost=_IN_FLIGHT if room is None else room,
         )
         return map(_gathered, results)
+
+    def _detections_at_once(self, looked: _Looked) -> int | None:
+        """One large frame at a time: the network's working memory grows with it, and there is other work meanwhile."""
+        return 1 if sum(picture.nbytes for picture, _ in looked.frames) > _LARGE_FRAME else None
+
+    def _modest_bytes_for(self, frame: Frame) -> float:
+        """As `_bytes_for`, so that there is always a picture for each thread."""
+        return min(_bytes_for(frame), _IN_FLIGHT / self._threads)
 
     def _room(self) -> float | None:
         """Bytes that pictures may take; None for no limit."""

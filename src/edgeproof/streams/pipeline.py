@@ -27,18 +27,19 @@ class Stage:
         name: what it is called in errors.
         work: a list of values in, a list of as many out; a value that is an exception is that item's error.
         batch: how many values it takes at once at the most; asked before every call.
-        at_once: how many calls may run at the same time; None for as many as there are threads.
+        at_once: how many calls may run at the same time, told by the value whose turn it is; None for as many as
+            there are threads.
     """
 
     name: str
     work: Callable[[list[Any]], Sequence[Any]]
     batch: Callable[[], int] = lambda: 1
-    at_once: int | None = None
+    at_once: Callable[[Any], int | None] = lambda _: None
 
 
 def each(name: str, function: Callable[[Any], Any], *, at_once: int | None = None) -> Stage:
     """A stage that takes one value at a time."""
-    return Stage(name, lambda values: [function(value) for value in values], at_once=at_once)
+    return Stage(name, lambda values: [function(value) for value in values], at_once=lambda _: at_once)
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,10 @@ class _Pipeline:
 
     def _take(self, number: int) -> list[_Job]:
         stage, waiting = self._stages[number], self._waiting[number]
-        if not waiting or (stage.at_once is not None and self._running[number] >= stage.at_once):
+        if not waiting:
+            return []
+        most = stage.at_once(waiting[0].value)
+        if most is not None and self._running[number] >= most:
             return []
         after = number + 1
         # Calls that run fill the queue a little beyond its depth, one each: to keep their room free for them

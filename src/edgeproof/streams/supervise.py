@@ -72,7 +72,7 @@ class Supervised:
         """Why the stage can't work now; None where it can."""
         return self._broken
 
-    def stage(self, *, at_once: int | None = None) -> Stage:
+    def stage(self, *, at_once: Callable[[Any], int | None] = lambda _: None) -> Stage:
         """As a stage of a pipeline."""
         return Stage(self.name, self, self._batch or (lambda: 1), at_once)
 

@@ -31,7 +31,7 @@ class FaceDetector:
         threads: threads inside one run. `detect` may be called from several threads at once.
         confidence: the score, 0 to 1, from which a candidate is a face; None for the model's own.
         iou: the overlap, 0 to 1, above which two candidates are one face; None for the model's own.
-        long_side: pixels of the picture's long side as the network sees it, at the most; None for the default of 960.
+        long_side: pixels of the picture's long side as the network sees it, at the most; None for the default of 832.
             Smaller ones with small faces, or none, are looked at once more, enlarged, at the most twice. A network of
             fixed size is never given more than it takes.
         scales: the picture is looked at in each of these sizes, as shares of that one, and the faces are put together.
