@@ -32,7 +32,7 @@ _MOST_PICTURES = 4  # whose faces go into one call
 _MOST_BEFORE = 0.9
 # Without a budget: what pictures may take while they are on their way. More waiting large ones are no faster.
 _IN_FLIGHT = 40e6
-_LARGE_FRAME = 1.2e6  # bytes of what the detector sees: 1.2 MB are 832 x 480 pixels
+_LARGE_FRAME = 0.8e6  # bytes of what the detector sees: 0.8 MB are 640 x 416 pixels
 _BESIDE_PIXELS = 3  # what decoding and searching take beside the pixels, at the worst, as a multiple of them
 
 
