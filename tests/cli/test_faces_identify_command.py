@@ -65,6 +65,11 @@ def test_people_are_named_and_a_bad_picture_is_its_own_row(shared: Path, place: 
     assert "4 pictures" in err
 
 
+def test_one_picture_is_drawn_under_its_name(shared: Path, place: Path) -> None:
+    run(shared, place, "identify", str(place / "seen" / "0.jpg"), "--draw", str(place / "one"))
+    assert [path.name for path in (place / "one").iterdir()] == ["0.jpg"]
+
+
 def test_jsonl_gives_a_line_for_each_picture(shared: Path, place: Path) -> None:
     out, _ = run(
         shared, place, "identify", str(place / "seen" / "[01].jpg"), "--jsonl", "-q", "--mem-budget", "400MB"

@@ -125,6 +125,6 @@ def _drawn_name(frame: Frame, top: Path | None) -> Path:
         stem = frame.path.stem if frame.path else "frame"
         return Path(f"{stem}-{frame.index:06d}.jpg")
     path = frame.path or Path(frame.name)
-    below = path.relative_to(top) if top and path.is_relative_to(top) else Path(path.name)
+    below = path.relative_to(top) if top and path != top and path.is_relative_to(top) else Path(path.name)
     # The suffix stays in the name: a.png and a.jpg of one folder are two pictures.
     return below if below.suffix.lower() in (".jpg", ".jpeg") else below.with_name(below.name + ".jpg")
