@@ -115,7 +115,7 @@ def write_drawn(matches: FrameMatches, folder: Path, top: Path | None = None) ->
 
 
 def _label(match: Match | None) -> str:
-    if match is None or match.similarity is None:
+    if match is None or match.similarity is None or not match.known:
         return "unknown"
     return f"{match.name} {match.similarity:.2f}"
 
