@@ -19,16 +19,17 @@ from edgeproof.serve.networks import Networks
 from edgeproof.serve.service import Service
 from edgeproof.serve.settings import Settings
 
-_NETWORKS: dict[str, Networks] = {}
+_ORIENTATION: list[Networks] = []
 
 
 class FakePool:
-    """Answers in this process, with the real networks."""
+    """Answers in this process, with real networks: those given, or the one about turned photos."""
 
-    def __init__(self, hold: asyncio.Event | None = None) -> None:
-        if not _NETWORKS:
-            _NETWORKS["all"] = Networks(["orientation"], {})
-        self.models = _NETWORKS["all"].open()
+    def __init__(self, hold: asyncio.Event | None = None, networks: Networks | None = None) -> None:
+        if not _ORIENTATION:
+            _ORIENTATION.append(Networks(["orientation"], {}))
+        self.networks = networks or _ORIENTATION[0]
+        self.models = self.networks.open()
         self.pids: list[int] = []
         self.ready, self.busy, self.waiting, self.slots = True, 0, 0, 2
         self.hold = hold
@@ -41,7 +42,7 @@ class FakePool:
         if self.hold:
             await self.hold.wait()
         try:
-            head, body = _NETWORKS["all"].answer(dict(message.head), bytes(message.body))
+            head, body = self.networks.answer(dict(message.head), bytes(message.body))
         except EdgeproofError as error:
             raise error_of(error) from error
         head["timing_ms"]["worker"] = sum(head["timing_ms"].values())
@@ -59,7 +60,7 @@ def make_app(
     places: int = 14,
     **changed: Any,
 ) -> App:
-    settings = Settings(**changed)
+    settings = Settings(**{"tasks": ["orientation"], **changed})
     admission = Admission(places=places, bodies=40_000_000, work=work, wait_timeout_s=settings.wait_timeout_s)
     pool = pool or FakePool()
     return App(Service(settings, pool, admission, access or Access(None, loopback=True), Metrics()))  # type: ignore[arg-type]

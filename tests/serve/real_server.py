@@ -54,8 +54,10 @@ def read_all(line: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def running(*options: str) -> Iterator[RealServer]:
-    process = start("serve", "--port", "0", "--json", "--task", "orientation", *options)
+def running(*options: str, task: str = "orientation") -> Iterator[RealServer]:
+    """`edgeproof serve --task TASK OPTIONS` while the block runs; "" for the tasks that are served by default."""
+    chosen = ["--task", task] if task else []
+    process = start("serve", "--port", "0", "--json", *chosen, *options)
     try:
         yield RealServer(process)
     finally:

@@ -14,6 +14,7 @@ from cli.processes import ENVIRONMENT
 from edgeproof.imaging.header import read_header
 from edgeproof.serve.admission import Share, picture_cost
 from edgeproof.serve.http_errors import HttpError
+from edgeproof.serve.tasks import TASK_ROWS
 from imaging.picture_files import encode, scene
 
 _MEASURE = """
@@ -126,3 +127,11 @@ def test_too_much_and_too_late() -> None:
         assert (late.value.status, late.value.headers["retry-after"]) == (503, "2")
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("task", sorted(TASK_ROWS))
+def test_what_a_tasks_run_takes_is_counted(task: str) -> None:
+    data = encode(scene(640, 480), "JPEG")
+    row = TASK_ROWS[task]
+    cost = picture_cost(read_header(data), len(data), row.cover, row.run_bytes)
+    assert cost >= row.run_bytes + len(data) + 640 * 480 * 3

@@ -38,7 +38,7 @@ def test_it_holds_all_that_a_device_needs(bundle: Path, tmp_path: Path) -> None:
     assert {"numpy", "onnxruntime", "starlette", "uvicorn"} <= {line.split("==")[0] for line in lines}
     for file in ("Dockerfile", "edgeproof.service"):
         text = (made.path / file).read_text()
-        assert "--mem-budget 160MB --model upright=bundles/upright.edge" in text
+        assert "--mem-budget 160MB --model upright=bundles/upright.edge --task orientation" in text
     assert "MemoryMax=240000000" in (made.path / "edgeproof.service").read_text()
     assert made.installed_bytes > 10_000_000
 

@@ -132,7 +132,7 @@ def test_sigterm_answers_what_is_in_flight_and_leaves_no_process() -> None:
 
 
 def _refused(*options: str) -> str:
-    process = start("serve", "--port", "0", *options)
+    process = start("serve", "--port", "0", "--task", "orientation", *options)
     said = process.communicate(timeout=120)[1]
     assert process.returncode in (1, 2), said
     assert "Traceback" not in said
@@ -184,7 +184,7 @@ def test_what_can_not_be_meant_is_refused_in_one_line(options: list[str], words:
 
 
 def test_a_port_that_is_taken(server: RealServer) -> None:
-    process = start("serve", "--port", str(server.facts["port"]))
+    process = start("serve", "--task", "orientation", "--port", str(server.facts["port"]))
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 1
     assert "Can't listen" in said

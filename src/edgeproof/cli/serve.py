@@ -19,7 +19,8 @@ from edgeproof.core.errors import UsageError
     "tasks",
     multiple=True,
     metavar="TASK",
-    help="A task to serve; may be given several times. Default: all.",
+    help="A task to serve: attributes, orientation, faces, embeddings; may be given several times. Default: the first "
+    "two.",
 )
 @click.option(
     "--model",
@@ -27,7 +28,7 @@ from edgeproof.core.errors import UsageError
     multiple=True,
     metavar="NAME=BUNDLE",
     help="A bundle, or an .onnx file, to serve over /v2 as NAME; may be given several times. A bundle made for a "
-    "served task is also what that task runs on.",
+    "served task, or a file that has a task's name (detect=FILE), is also what that task runs on.",
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen. Others need --api-key-file."

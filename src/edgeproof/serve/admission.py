@@ -19,28 +19,29 @@ _COPIES = 3
 _PILLOW_BYTES = 16
 # A progressive JPEG is held as coefficients, 2 bytes for each of up to 3 components, before any pixel.
 _COEFFICIENT_BYTES = 6
-# What a run takes beside the picture: activations of a small network, the interpreter's own.
+# What a run over /v2 takes beside its tensors: activations of a small network, the interpreter's own.
 _RUN_BYTES = 6_000_000
 # A number in JSON, such as "0,", becomes a Python object in a list.
 _JSON_FACTOR = 24
 _BINARY_FACTOR = 4
 
 
-def picture_cost(header: Header, size: int, cover: int) -> int:
+def picture_cost(header: Header, size: int, cover: int, run_bytes: int = _RUN_BYTES) -> int:
     """The most bytes that a worker takes for a picture.
 
     Arguments:
         header: what its file says of itself.
         size: bytes of the file.
         cover: pixels of the short side that decoding keeps.
+        run_bytes: what the task's run takes beside the picture.
     """
     pixels = header.width * header.height
     if header.format != "jpeg":
-        return _RUN_BYTES + size + pixels * _PILLOW_BYTES
+        return run_bytes + size + pixels * _PILLOW_BYTES
     shrink = next((n for n in (8, 4, 2) if -(-min(header.width, header.height) // n) >= cover), 1)
     decoded = pixels // shrink**2 * 3 * _COPIES
     held = pixels * _COEFFICIENT_BYTES if header.progressive else 0
-    return _RUN_BYTES + size + decoded + held
+    return run_bytes + size + decoded + held
 
 
 def tensors_cost(json_bytes: int, binary_bytes: int) -> int:

@@ -18,10 +18,13 @@ from edgeproof.serve.endpoints import Endpoint, Json
 from edgeproof.serve.http_errors import HttpError
 from edgeproof.serve.routes import endpoints
 from edgeproof.serve.service import Service
+from edgeproof.serve.tasks import TASK_ROWS
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+# Routes that come with a task of another name.
+_PART_OF = {"compare": "embeddings"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -88,7 +91,7 @@ class App:
         if allowed:
             methods = ", ".join(sorted(allowed))
             raise HttpError(405, "method_not_allowed", f"It takes {methods}.", headers={"allow": methods})
-        raise HttpError(404, "no_such_route", "There is nothing here; /openapi.json lists what there is.")
+        raise _nothing_at(scope["path"])
 
     async def _let_in(self, endpoint: Endpoint, request: Request) -> Response:
         service = self._service
@@ -101,6 +104,19 @@ class App:
             )
         with service.admission.place(caller):
             return await endpoint.handler(service, request)
+
+
+def _nothing_at(path: str) -> HttpError:
+    task = path.removeprefix("/v1/")
+    task = _PART_OF.get(task, task)
+    if path.startswith("/v1/") and task in TASK_ROWS:
+        return HttpError(
+            404,
+            "task_not_served",
+            f"The task {task!r} is not served: start the service with {TASK_ROWS[task].how_to_start(task)}.",
+            details={"hint": f"edgeproof serve {TASK_ROWS[task].how_to_start(task)}"},
+        )
+    return HttpError(404, "no_such_route", "There is nothing here; /openapi.json lists what there is.")
 
 
 def _route(endpoint: Endpoint) -> Route:

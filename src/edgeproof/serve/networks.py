@@ -67,6 +67,17 @@ def _open(bundle: Bundle) -> Engine:
     )
 
 
+def _of_tasks(tasks: Sequence[str], models: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
+    """A bundle made for a served task, or whatever is called as that task is."""
+    found = {}
+    for name, path in models.items():
+        if name in tasks:
+            found[name] = (name, Path(path))
+        elif is_bundle(path) and (task := open_bundle(path).manifest.task) in tasks:
+            found.setdefault(task, (name, Path(path)))
+    return found
+
+
 class Networks:
     """Everything that a worker can run.
 
@@ -76,16 +87,13 @@ class Networks:
     """
 
     def __init__(self, tasks: Sequence[str], models: Mapping[str, str]) -> None:
-        bundles = {name: open_bundle(path) for name, path in models.items() if is_bundle(path)}
-        # A bundle made for a served task is what that task runs on, and is not opened twice.
-        self._task_bundles = {
-            one.manifest.task: (name, one) for name, one in bundles.items() if one.manifest.task in tasks
-        }
-        of_tasks = {name for name, _ in self._task_bundles.values()}
-        self._models = {name: _Model(path) for name, path in models.items() if name not in of_tasks}
+        # What a served task runs on is not opened twice: task -> its name on the command line and its path.
+        self._of_tasks = _of_tasks(tasks, models)
+        taken = {name for name, _ in self._of_tasks.values()}
+        self._models = {name: _Model(path) for name, path in models.items() if name not in taken}
         rows = Registry("task", {name: row.answer for name, row in TASK_ROWS.items()})
         self._tasks: dict[str, Answer] = {
-            name: rows.load(name)(self._task_bundles[name][1].path if name in self._task_bundles else None)
+            name: rows.load(name)(self._of_tasks[name][1] if name in self._of_tasks else None)
             for name in tasks
         }
         # name that /v2 knows -> the task, and the name of the network in it
@@ -113,12 +121,14 @@ class Networks:
         engines = answer.engines()
         self._of_task.update({name: (task, name) for name in engines})
         named = list(engines.items())
-        if task in self._task_bundles:
-            alias, bundle = self._task_bundles[task]
+        if task in self._of_tasks:
+            alias, path = self._of_tasks[task]
             network = next(iter(engines))  # a task's first network is the one that a bundle is made of
-            check_golden(bundle, engines[network])
-            self._of_task[alias] = (task, network)
-            named.append((alias, engines[network]))
+            if is_bundle(path):
+                check_golden(open_bundle(path), engines[network])
+            if alias not in engines:
+                self._of_task[alias] = (task, network)
+                named.append((alias, engines[network]))
         return named
 
     def answer(self, order: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:

@@ -17,6 +17,7 @@ from edgeproof._version import __version__
 from edgeproof.bundles.bundle import Bundle, open_bundle
 from edgeproof.core.errors import MissingExtraError, StorageError, UsageError
 from edgeproof.core.files import check_writable, directory_atomically
+from edgeproof.serve.tasks import TASK_ROWS
 
 _CORE = ("numpy", "onnxruntime", "Pillow", "simplejpeg", "click", "rich", "msgspec")
 _SERVE = ("starlette", "uvicorn", "h11", "python-multipart")
@@ -72,7 +73,7 @@ def package(bundles: Sequence[str | Path], out: str | Path, *, memory: str = "20
     opened = _named([open_bundle(path) for path in bundles])
     engines = {bundle.manifest.engine.name for bundle in opened.values()}
     locked = _closure((*_CORE, *_SERVE, *(_ENGINES[one] for one in sorted(engines) if one in _ENGINES)))
-    models = " ".join(f"--model {name}=bundles/{name}.edge" for name in opened)
+    models = " ".join(f"--model {name}=bundles/{name}.edge" for name in opened) + _tasks(opened)
     with directory_atomically(target) as folder:
         for name, bundle in opened.items():
             (folder / "bundles" / f"{name}.edge").mkdir(parents=True)
@@ -93,6 +94,12 @@ def package(bundles: Sequence[str | Path], out: str | Path, *, memory: str = "20
         sum(map(_size, locked.values())) + _tree_bytes(Path(__file__).parent.parent),
         _tree_bytes(target / "bundles"),
     )
+
+
+def _tasks(bundles: Mapping[str, Bundle]) -> str:
+    """Which tasks the device serves: those of the bundles, else the one that needs no network beside the package's."""
+    tasks = dict.fromkeys(one.manifest.task for one in bundles.values() if one.manifest.task in TASK_ROWS)
+    return "".join(f" --task {task}" for task in tasks or ["orientation"])
 
 
 def _named(bundles: Iterable[Bundle]) -> dict[str, Bundle]:

@@ -17,6 +17,7 @@ from edgeproof.devices.host import usable_cores
 from edgeproof.serve.access import Access, read_keys
 from edgeproof.serve.memory import limit_data, resident_bytes, total_bytes
 from edgeproof.serve.settings import Settings
+from edgeproof.serve.tasks import TASK_ROWS
 from edgeproof.serve.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _SLACK = 10_000_000
 _BODIES_SHARE = 0.4
 _LEAST_ROOM = 30_000_000
+# Beside a task's run: an ordinary photo, decoded as the task needs it.
+_PHOTO = 10_000_000
 # So many may wait for each that is served: more, and they would wait ten times as long as an answer takes in calm.
 _WAITING_PER_SLOT = 3
 _LEAST_PLACES = 10
@@ -129,10 +132,13 @@ def _service(settings: Settings, pool: Pool, access: Access, metrics: Any) -> Se
 
     idle = total_bytes(["self", *pool.pids])
     room = settings.memory - idle - _SLACK
-    if room < _LEAST_ROOM:
-        least = -(-(idle + _SLACK + _LEAST_ROOM) // 10**6)
+    largest_run = max(TASK_ROWS[task].run_bytes for task in settings.served)
+    least_room = max(_LEAST_ROOM, int((largest_run + _PHOTO) / (1 - _BODIES_SHARE)))
+    if room < least_room:
+        least = -(-(idle + _SLACK + least_room) // 10**6)
         raise UsageError(
-            f"Idle, the service takes {idle / 1e6:.0f} MB, and --mem-budget is {settings.memory / 1e6:.0f} MB.",
+            f"Idle, the service takes {idle / 1e6:.0f} MB, and needs {(_SLACK + least_room) / 1e6:.0f} MB more to look"
+            f" at a picture; --mem-budget is {settings.memory / 1e6:.0f} MB.",
             hint=f"Give at least {least} MB, or serve fewer networks with fewer workers.",
         )
     bodies = int(room * _BODIES_SHARE)

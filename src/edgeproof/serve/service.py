@@ -78,9 +78,10 @@ class Service:
             header = read_header(data, max_pixels=MAX_PIXELS)
         except EdgeproofError as error:
             raise error_of(error) from error
-        cover = max(TASK_ROWS[task].cover, DRAWN_SIDE if draw else 0)
+        row = TASK_ROWS[task]
+        cost = picture_cost(header, len(data), max(row.cover, DRAWN_SIDE if draw else 0), row.run_bytes)
         order = {"do": "task", "task": task, "draw": draw}
-        answer = await self._run(order, data, picture_cost(header, len(data), cover), task)
+        answer = await self._run(order, data, cost, task)
         document = {**answer.head["document"], "timing_ms": answer.head["timing_ms"]}
         self.metrics.decoding.observe(answer.head["timing_ms"]["decode"] / 1e3)
         return document, bytes(answer.body)

@@ -22,9 +22,9 @@ class Settings:
     """Everything that the service needs to know.
 
     Attributes:
-        tasks: names of `TASK_ROWS`; empty for all of them.
-        models: bundles or .onnx files by the name that /v2 knows them by. A bundle made for a served task is
-            what that task runs on.
+        tasks: names of `TASK_ROWS`; empty for those that are served by default.
+        models: bundles or .onnx files by the name that /v2 knows them by. A bundle made for a served task, or one
+            that is called as a task is, is what that task runs on.
         host, port: where to listen; port 0 for any free one.
         memory: bytes that all processes together may take.
         workers: worker processes; threads: pictures that each looks at side by side, None for one a core.
@@ -64,8 +64,9 @@ class Settings:
 
     @property
     def served(self) -> tuple[str, ...]:
-        """The tasks that are served, in the order asked for."""
-        return tuple(dict.fromkeys(self.tasks)) or tuple(TASK_ROWS)
+        """The tasks that are served, in the order asked for; one that a model is named for is always."""
+        asked = self.tasks or [name for name, row in TASK_ROWS.items() if row.by_default]
+        return tuple(dict.fromkeys((*asked, *(name for name in self.models if name in TASK_ROWS))))
 
     def check(self) -> None:
         """Refuse what can't be meant.
@@ -77,10 +78,9 @@ class Settings:
             if name not in TASK_ROWS:
                 raise UsageError(f"There is no task {name!r} to serve.", hint=did_you_mean(name, TASK_ROWS))
         for name, path in self.models.items():
-            if not _NAME.fullmatch(name) or name in TASK_ROWS:
+            if not _NAME.fullmatch(name):
                 raise UsageError(
-                    f"A model can't be called {name!r}.",
-                    hint="Use letters, digits, '.', '_' and '-', and no name of a task: those have their own.",
+                    f"A model can't be called {name!r}.", hint="Use letters, digits, '.', '_' and '-'."
                 )
             if not Path(path).exists():
                 raise NotFoundError(

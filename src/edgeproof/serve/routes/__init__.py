@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from edgeproof.serve.endpoints import Endpoint
-from edgeproof.serve.routes import about, inference, pictures
+from edgeproof.serve.routes import about, comparison, inference, pictures
 from edgeproof.serve.settings import Settings
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """The routes of a service with these settings."""
-    return (*about.ENDPOINTS, *pictures.endpoints(settings.served), *inference.ENDPOINTS)
+    served = settings.served
+    return (
+        *about.ENDPOINTS,
+        *pictures.endpoints(served),
+        *comparison.endpoints(served),
+        *inference.ENDPOINTS,
+    )

@@ -30,7 +30,7 @@ def endpoints(tasks: Sequence[str]) -> list[Endpoint]:
             "infer",
             f"One picture: {TASK_ROWS[tasks[0]].title}",
             bounded=True,
-            body=_body(several=False),
+            body=picture_body(most=1),
             answers=_answers(tasks[0], several=False),
         )
     ]
@@ -42,7 +42,7 @@ def endpoints(tasks: Sequence[str]) -> list[Endpoint]:
             "infer",
             f"One or several pictures: {TASK_ROWS[task].title}",
             bounded=True,
-            body=_body(several=True),
+            body=picture_body(),
             answers=_answers(task, several=True),
         )
         for task in tasks
@@ -68,7 +68,7 @@ async def _answer(service: Service, request: Request, task: str, *, one: bool) -
     limit = service.settings.max_upload
     size = stated_length(request, limit)
     async with service.admission.holding_body(size):
-        pictures = await _pictures(service, request, size)
+        pictures = await read_pictures(service, request, size)
         if (one or draw) and len(pictures) != 1:
             raise HttpError(400, "one_image", f"It takes one picture here, and got {len(pictures)}.")
         if one or draw:
@@ -94,7 +94,12 @@ def _failed(problem: HttpError) -> dict[str, Any]:
     return {"width": None, "height": None, "result": None, "timing_ms": None, "error": problem.as_json()}
 
 
-async def _pictures(service: Service, request: Request, size: int) -> list[bytes]:
+async def read_pictures(service: Service, request: Request, size: int) -> list[bytes]:
+    """The pictures of a request whose body has at most `size` bytes, at least one.
+
+    Raises:
+        HttpError: there is none, there are too many, or they came too slowly.
+    """
     settings = service.settings
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
@@ -122,10 +127,12 @@ def _wants_jpeg(request: Request) -> bool:
     return "image/jpeg" in kinds and "application/json" not in kinds
 
 
-def _body(*, several: bool) -> dict[str, Any]:
-    field = {"type": "array", "items": _BINARY, "minItems": 1} if several else _BINARY
+def picture_body(*, least: int = 1, most: int | None = None) -> dict[str, Any]:
+    """What /openapi.json says of a body with so many pictures; one alone may be the body itself."""
+    several: dict[str, Any] = {"type": "array", "items": _BINARY, "minItems": least}
+    field = _BINARY if most == 1 else several if most is None else {**several, "maxItems": most}
     form = {"type": "object", "required": ["image"], "properties": {"image": field}}
-    kinds = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+    kinds = ("image/jpeg", "image/png", "image/webp", "application/octet-stream") if least == 1 else ()
     return {
         "required": True,
         "content": {
