@@ -26,6 +26,7 @@ SECTIONS = (
     "faces_speed",
     "gallery",
     "ir_backbone",
+    "detect_speed",
     "serve_load",
     "start",
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -107,6 +109,23 @@ def test_a_line_for_each_picture_and_no_more_than_asked(run: Run, album: Path, m
     given = ("detect", album / "deep", album / "a.jpg", "--model", model, "--json")
     assert [Path(row["path"]).name for row in json.loads(run(*given)[1])["images"]] == ["b.png", "a.jpg"]
     assert len(run("detect", album, "--model", model, "--jsonl", "--limit", "1")[1].splitlines()) == 1
+
+
+def test_a_video_is_followed_and_drawn(run: Run, shared: Path, model: Path, tmp_path: Path) -> None:
+    cv2: Any = pytest.importorskip("cv2", reason="needs OpenCV (the extra `video`)")
+    with Image.open(shared / "data/coco/images/000000000776.jpg") as image:
+        pixels = np.asarray(image.convert("RGB"))[..., ::-1]
+    writer = cv2.VideoWriter(str(tmp_path / "f.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (428, 480))
+    for number in range(4):
+        writer.write(np.ascontiguousarray(pixels[10 * number : 10 * number + 480]))
+    writer.release()
+    places = ["--draw", tmp_path / "d", "--track", "--json"]
+    code, out, err = run("detect", tmp_path / "f.avi", "--model", model, *places)
+    rows = json.loads(out)["images"]
+    assert (code, [row["frame"] for row in rows]) == (0, [0, 1, 2, 3])
+    assert [{thing["track_id"] for thing in row["detections"]} >= {1, 2} for row in rows] == [True] * 4
+    assert [path.stem for path in (tmp_path / "d").iterdir()] == ["f"]
+    assert "objects were followed" in err
 
 
 @pytest.mark.parametrize(

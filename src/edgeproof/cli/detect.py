@@ -36,11 +36,12 @@ class _Seen:
     with_objects: int = 0
     errors: int = 0
     cut_short: bool = False
+    followed: dict[str, int] = field(default_factory=dict)  # the highest number in each source
     rows: list[tuple[str, str]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     timing: deque[dict[str, float]] = field(default_factory=lambda: deque(maxlen=_TIMED))
 
-    def add(self, report: ImageDetections) -> None:
+    def add(self, report: ImageDetections, source: str) -> None:
         self.pictures += 1
         self.objects += len(report.detections)
         self.with_objects += bool(len(report.detections))
@@ -50,6 +51,8 @@ class _Seen:
                 self.broken.append(f"{report.name}: {report.error}")
         elif len(report.detections) and len(self.rows) < _SHOWN:
             self.rows.append((report.name, _counted(report)))
+        tracks = report.detections.data.get("track_id", ())
+        self.followed[source] = max([0, self.followed.get(source, 0), *tracks])
         if report.timing_ms:
             self.timing.append(report.timing_ms)
 
@@ -60,7 +63,14 @@ class _Seen:
     "--conf", type=float, metavar="P", help="The score, 0 to 1, from which a candidate is an object."
 )
 @click.option("--classes", metavar="NAME,...", help="Only these classes, by name or number.")
-@click.option("--draw", metavar="DIR", help="Write a copy of every picture here, its objects drawn in.")
+@click.option(
+    "--draw", metavar="DIR", help="Write a copy of every picture or video here, its objects drawn in."
+)
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Give each object of a video or stream a number, track_id, that it keeps from frame to frame.",
+)
 @click.option(
     "--yolo", metavar="DIR", help="Write a text file for every picture: class, cx, cy, w, h, score."
 )
@@ -82,6 +92,7 @@ def detect(  # noqa: PLR0913 - one for each option
     conf: float | None,
     classes: str | None,
     draw: str | None,
+    track: bool,
     yolo: str | None,
     coco: str | None,
     limit: int | None,
@@ -102,13 +113,14 @@ def detect(  # noqa: PLR0913 - one for each option
       edgeproof detect street.jpg --model yolox-nano --draw drawn
       edgeproof detect ~/Pictures --model mine.onnx --conf 0.5 --classes person,dog --json
       edgeproof detect clip.mp4 --model yolox-nano --coco found.json
+      edgeproof detect clip.mp4 --model yolox-nano --track --draw drawn
       edgeproof detect rtsp://camera.local/stream --model yolox-nano --jsonl
       edgeproof detect evaluate --images coco/images --labels coco/labels --model yolox-nano
     """
     from edgeproof.core.files import check_writable
     from edgeproof.devices.host import usable_cores
     from edgeproof.library.detect import Detector
-    from edgeproof.library.detect_results import Names, write_coco, writer
+    from edgeproof.library.detect_results import Names, ResultFiles, write_coco
 
     for place in (draw and f"{draw}/picture", yolo and f"{yolo}/text", coco):
         if place:
@@ -124,7 +136,7 @@ def detect(  # noqa: PLR0913 - one for each option
 
     with (
         Detector(**detector, confidence=conf, classes=wanted) as finder,
-        output.progress() as step,
+        output.progress(rate="pictures") as step,
         drain_on_interrupt(stop) as interrupted,
     ):
         finder.open()
@@ -132,22 +144,25 @@ def detect(  # noqa: PLR0913 - one for each option
             stop.clear()  # it is set at the end of each source
             if interrupted.signal:
                 break
-            write = writer(source, names, Path(draw) if draw else None, Path(yolo) if yolo else None)
-            for report in finder.stream(
-                source,
-                workers=workers or usable_cores(),
-                keep_pixels=bool(draw),
-                limit=limit,
-                stop=stop,
-                notify=notify,
-            ):
-                write(report)
-                seen.add(report)
-                if jsonl:
-                    output.line(report.as_json())
-                if coco or (output.json_wanted and not jsonl):
-                    kept.append(report.without_pixels())
-                step("finding objects", seen.pictures, seen.pictures)
+            with ResultFiles(
+                source, names, Path(draw) if draw else None, Path(yolo) if yolo else None
+            ) as files:
+                for report in finder.stream(
+                    source,
+                    workers=workers or usable_cores(),
+                    keep_pixels=bool(draw),
+                    limit=limit,
+                    stop=stop,
+                    notify=notify,
+                    track=track,
+                ):
+                    files.write(report)
+                    seen.add(report, source)
+                    if jsonl:
+                        output.line(report.as_json())
+                    if coco or (output.json_wanted and not jsonl):
+                        kept.append(report.without_pixels())
+                    step("finding objects", seen.pictures, 0)
         if coco:
             write_coco(Path(coco), kept, finder.task.names)
     if not jsonl:
@@ -170,7 +185,7 @@ def _check_ends(sources: Sequence[str], limit: int | None, *, whole: bool) -> No
 
 def _tell_places(output: Output, draw: str | None, yolo: str | None, coco: str | None) -> None:
     for what, where in (
-        ("Pictures with the objects drawn in", draw),
+        ("Copies with the objects drawn in", draw),
         ("The text files", yolo),
         ("All detections", coco),
     ):
@@ -191,6 +206,8 @@ def _show(output: Output, seen: _Seen, seconds: float) -> None:
         f"{seen.pictures} pictures: {seen.objects} objects, {seen.errors} errors; {seconds:.1f} s"
         f" ({seen.pictures / max(seconds, 1e-9):.1f} a second)."
     )
+    if followed := sum(seen.followed.values()):
+        output.say(f"{followed} objects were followed from picture to picture.")
     if seen.timing:
         middle = {name: statistics.median(one[name] for one in seen.timing) for name in seen.timing[0]}
         output.say(

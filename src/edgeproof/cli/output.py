@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """Called with a stage's name, what is done of it and how much it is."""
+    """Called with a stage's name, what is done of it and how much it is: 0 where nobody knows."""
 
     def __call__(self, stage: str, done: int, total: int) -> None: ...
 
@@ -107,8 +107,13 @@ class Output:
         return made
 
     @contextmanager
-    def progress(self, *, sizes: bool = False) -> Iterator[Step]:
-        """A progress bar while the block runs, where people are looking; `sizes` where it counts bytes."""
+    def progress(self, *, sizes: bool = False, rate: str = "") -> Iterator[Step]:
+        """A progress bar while the block runs, where people are looking.
+
+        Arguments:
+            sizes: it counts bytes.
+            rate: what it counts, to show how many of them a second.
+        """
         if self._quiet or not sys.stderr.isatty():
             yield lambda *_: None
             return
@@ -117,19 +122,27 @@ class Output:
             DownloadColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text("" if task.speed is None else f"{task.speed:.1f} {rate} a second")
 
         amount = DownloadColumn() if sizes else MofNCompleteColumn()
-        columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+        last = Rate() if rate else TimeRemainingColumn()
+        columns = (TextColumn("{task.description}"), BarColumn(), amount, last)
         with Progress(*columns, console=self._console, transient=True) as bar:
             tasks: dict[str, Any] = {}
 
             def step(stage: str, done: int, total: int) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bar.add_task(stage, total=total)
-                bar.update(tasks[stage], completed=done, total=total)
+                    tasks[stage] = bar.add_task(stage, total=total or None)
+                bar.update(tasks[stage], completed=done, total=total or None)
 
             yield step
 

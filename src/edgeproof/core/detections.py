@@ -23,7 +23,8 @@ class Detections:
         xyxy: float32 (N, 4), in pixels of the upright picture.
         confidence: float32 (N,), 0 to 1.
         class_id: int64 (N,), from 0.
-        data: more about each, by name: arrays of length N. `class_name` is there where the names are known.
+        data: more about each, by name: arrays of length N. `class_name` is there where the names are known, and
+            `track_id` (int64; -1 for none yet) where objects are followed from frame to frame.
     """
 
     xyxy: Floats
@@ -84,19 +85,26 @@ class Detections:
             MissingExtraError: that library is not installed.
         """
         library = require("supervision", extra="supervision", purpose="Handing detections to supervision")
+        more = dict(self.data)
+        tracks = more.pop("track_id", None)
         return library.Detections(
-            xyxy=self.xyxy, confidence=self.confidence, class_id=self.class_id, data=dict(self.data)
+            xyxy=self.xyxy,
+            confidence=self.confidence,
+            class_id=self.class_id,
+            tracker_id=tracks,
+            data=more,
         )
 
     def as_json(self) -> list[dict[str, Any]]:
-        """CONTRACT's `detections`."""
-        names = self.data.get("class_name")
+        """CONTRACT's `detections`; with `track_id` where objects are followed, null for one without a number yet."""
+        names, tracks = self.data.get("class_name"), self.data.get("track_id")
         return [
             {
                 "bbox": [round(float(value), 2) for value in self.xyxy[row]],
                 "score": round(float(self.confidence[row]), 6),
                 "class_id": int(self.class_id[row]),
                 "label": None if names is None else str(names[row]),
+                **({} if tracks is None else {"track_id": int(tracks[row]) if tracks[row] >= 0 else None}),
             }
             for row in range(len(self))
         ]

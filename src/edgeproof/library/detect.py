@@ -17,6 +17,7 @@ from edgeproof.core.detections import Detections
 from edgeproof.core.errors import EdgeproofError
 from edgeproof.core.options import Options
 from edgeproof.core.protocols import Pixels
+from edgeproof.core.tensor import Array
 from edgeproof.imaging.decode import Picture, decode
 from edgeproof.imaging.header import read_header
 from edgeproof.imaging.read import read_file
@@ -24,6 +25,7 @@ from edgeproof.streams.events import Notify, ignore
 from edgeproof.streams.frame import Frame
 from edgeproof.streams.pipeline import Result, each, run_pipeline
 from edgeproof.streams.sources import frames
+from edgeproof.streams.track import Tracker
 from edgeproof.tasks.detection import DetectionTask, ObjectDetector
 from edgeproof.tasks.detection.frame import place
 from edgeproof.tasks.detection.open import Wish
@@ -164,7 +166,7 @@ class Detector:
 
     def look(self, image: Source, name: str = "") -> ImageDetections:
         """The same of one picture, with its size and what each step took."""
-        return self._find(self._read(image, name, None))
+        return self._found(self._run(self._read(image, name, None)))
 
     def stream(
         self,
@@ -175,6 +177,7 @@ class Detector:
         limit: int | None = None,
         stop: threading.Event | None = None,
         notify: Notify = ignore,
+        track: bool = False,
     ) -> Iterator[ImageDetections]:
         """The objects of every picture of a source, in order; one that can't be used is reported and the rest go on.
 
@@ -185,17 +188,26 @@ class Detector:
             limit: end after so many.
             stop: set it to end; it is set when there is no more.
             notify: told of what happens on the way: a stream that drops and comes back, a video that is cut short.
+            track: give each object a number, `data["track_id"]`, that it keeps from frame to frame.
 
         Raises:
             NotFoundError, DataError, SourceError: there are no pictures.
             ModelError, EngineError: the network can't be used.
         """
-        self.open()
+        network, task = self._detector.open()
         stop = stop or threading.Event()
+        tracker = Tracker(task.least) if track else None
+        least = tracker.least if tracker else None
         taken = _first(frames(os.fspath(source), stop=stop, notify=notify), limit)
-        stages = [each("read", self._read_frame), each("find", self._find)]
+        stages = [
+            each("read", self._read_frame),
+            # An engine for one thread at a time: the others read pictures, rather than wait for it.
+            each("run", self._run, at_once=None if network.engine.info.thread_safe else 1),
+            each("decode", lambda ran: self._found(ran, least)),
+        ]
         for result in run_pipeline(taken, stages, threads=workers, stop=stop):
-            yield _report(result, keep_pixels=keep_pixels)
+            report = _report(result, keep_pixels=keep_pixels)
+            yield report if tracker is None else _tracked(report, tracker)
 
     def _read_frame(self, frame: Frame) -> _Read:
         image = frame.path if frame.path is not None and frame.time_s is None else frame
@@ -214,21 +226,21 @@ class Detector:
     def _decode(self, image: Source, task: DetectionTask) -> Picture:
         return decode(image) if self._tiles else decode_for(image, task)
 
-    def _find(self, read: _Read) -> ImageDetections:
+    def _run(self, read: _Read) -> _Ran:
         started = time.perf_counter()
         outputs = self._detector.run(read.prepared)
-        ran = time.perf_counter()
-        found = _enlarged(self._detector.decode(outputs, read.prepared), read.picture)
-        decoded = time.perf_counter()
+        return _Ran(read, outputs, time.perf_counter() - started)
+
+    def _found(self, ran: _Ran, least: float | None = None) -> ImageDetections:
+        read, picture, started = ran.read, ran.read.picture, time.perf_counter()
+        found = _enlarged(self._detector.decode(ran.outputs, read.prepared, least=least), picture)
+        decoded, looked = time.perf_counter(), ran.seconds
         if self._tiles:
-            found = self._detector.add_tiles(read.picture.pixels, found)
-        looked = (
-            ran - started + time.perf_counter() - decoded
-        )  # the tiles' looks are the network's, nearly all of it
-        parts = (*read.seconds, looked, decoded - ran)
+            found = self._detector.add_tiles(picture.pixels, found, least=least)
+            looked += time.perf_counter() - decoded  # the tiles' looks are the network's, nearly all of it
+        parts = (*read.seconds, looked, decoded - started)
         names = ("decode", "prepare", "run", "decode_result", "total")
         timing = {name: 1000 * part for name, part in zip(names, (*parts, sum(parts)), strict=True)}
-        picture = read.picture
         return ImageDetections(
             read.name, picture.width, picture.height, found, timing, None, read.frame, picture.pixels
         )
@@ -251,6 +263,13 @@ class _Read:
     prepared: Any
     frame: Frame | None
     seconds: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ran:
+    read: _Read
+    outputs: dict[str, Array]
+    seconds: float
 
 
 def _first(found: Iterator[Frame], limit: int | None) -> Iterator[Frame]:
@@ -286,6 +305,13 @@ def _report(result: Result[Frame], *, keep_pixels: bool) -> ImageDetections:
         return ImageDetections(result.item.name, None, None, Detections.none(), {}, result.error, result.item)
     found: ImageDetections = result.value
     return found if keep_pixels else found.without_pixels()
+
+
+def _tracked(report: ImageDetections, tracker: Tracker) -> ImageDetections:
+    if report.error is not None:
+        tracker.miss()
+        return report
+    return replace(report, detections=tracker.update(report.detections))
 
 
 def picture_path(report: ImageDetections) -> Path:

@@ -1,10 +1,10 @@
-"""Detections as files: YOLO's text, COCO's JSON, a line of JSON each, and pictures with the boxes drawn in."""
+"""Detections as files: YOLO's text, COCO's JSON, and pictures and videos with the boxes drawn in."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy as np
 
 from edgeproof.core.detections import Detections
 from edgeproof.core.files import write_atomically
+from edgeproof.core.protocols import Pixels
 from edgeproof.imaging.draw import draw
 from edgeproof.library.detect import ImageDetections, picture_path
+from edgeproof.streams.frame import Frame
+from edgeproof.streams.video_writer import VideoWriter, frame_rate, video_name
 
 _DRAWN = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 # What JPEG can hold at the most.
@@ -34,6 +37,10 @@ class Names:
             name = name.with_suffix(suffix)
         elif name.suffix.lower() not in _DRAWN:
             name = name.with_name(f"{name.name}.png")
+        return self.free(name)
+
+    def free(self, name: Path) -> Path:
+        """That name, or one like it that is not taken; it is taken then."""
         free, number = name, 2
         while free in self._taken:
             free, number = name.with_name(f"{name.stem}-{number}{name.suffix}"), number + 1
@@ -59,7 +66,9 @@ def coco_document(reports: Sequence[ImageDetections], names: Sequence[str] | Non
     annotations: list[dict[str, Any]] = []
     for image, report in enumerate(reports, start=1):
         found = report.detections
-        for box, score, kind in zip(found.xyxy.tolist(), found.confidence, found.class_id, strict=True):
+        tracks = found.data.get("track_id", np.full(len(found), -1)).tolist()
+        rows = zip(found.xyxy.tolist(), found.confidence, found.class_id, tracks, strict=True)
+        for box, score, kind, track in rows:
             left, top, right, bottom = box
             annotations.append(
                 {
@@ -70,6 +79,7 @@ def coco_document(reports: Sequence[ImageDetections], names: Sequence[str] | Non
                     "area": round((right - left) * (bottom - top), 2),
                     "iscrowd": 0,
                     "score": round(float(score), 6),
+                    **({"track_id": track} if track >= 0 else {}),
                 }
             )
     return {
@@ -91,17 +101,26 @@ def write_coco(path: Path, reports: Sequence[ImageDetections], names: Sequence[s
     write_atomically(path, json.dumps(coco_document(reports, names), ensure_ascii=True).encode())
 
 
-def drawn(report: ImageDetections, name: Path) -> bytes:
-    """An encoded copy of a report's picture, which has its pixels, with boxes, names and scores drawn in."""
-    from PIL import Image
-
+def annotated(report: ImageDetections) -> Pixels:
+    """A copy of a report's picture, which has its pixels, with boxes, names, numbers of tracks and scores drawn in."""
     assert report.pixels is not None
     high, wide = report.pixels.shape[:2]
     scale = np.array([wide / (report.width or wide), high / (report.height or high)] * 2)
     found = report.detections
     said = found.data.get("class_name", found.class_id)
-    labels = [f"{one} {score:.2f}" for one, score in zip(said, found.confidence, strict=True)]
-    image = Image.fromarray(draw(report.pixels, found.xyxy * scale, labels))
+    tracks = found.data.get("track_id", np.full(len(found), -1))
+    labels = [
+        f"#{track} {name} {score:.2f}" if track >= 0 else f"{name} {score:.2f}"
+        for name, track, score in zip(said, tracks, found.confidence, strict=True)
+    ]
+    return draw(report.pixels, found.xyxy * scale, labels)
+
+
+def drawn(report: ImageDetections, name: Path) -> bytes:
+    """The same, encoded as the name's end says."""
+    from PIL import Image
+
+    image = Image.fromarray(annotated(report))
     kind = "PNG" if max(image.size) > _JPEG_SIDE else _DRAWN.get(name.suffix.lower(), "PNG")
     file = io.BytesIO()
     options: dict[str, Any] = {"quality": 90} if kind == "JPEG" else {}
@@ -109,19 +128,59 @@ def drawn(report: ImageDetections, name: Path) -> bytes:
     return file.getvalue()
 
 
-def writer(
-    source: str, names: tuple[Names, Names], draw_in: Path | None, yolo_in: Path | None
-) -> Callable[[ImageDetections], None]:
-    """What writes one report's files; errors as `write_atomically`."""
+class ResultFiles:
+    """The files of one source's reports: drawn pictures, or a drawn video of a video, and YOLO's texts.
 
-    def write(report: ImageDetections) -> None:
+    Arguments:
+        source: as it was given to `Detector.stream`.
+        names: those taken in the folder of drawn copies, and in that of texts.
+        draw_in, yolo_in: the folders; None for no such files.
+
+    Use as a context manager: a video is in its place when the block ends, by an error or Ctrl-C too.
+    """
+
+    def __init__(
+        self, source: str, names: tuple[Names, Names], draw_in: Path | None, yolo_in: Path | None
+    ) -> None:
+        self._source, self._names, self._draw_in, self._yolo_in = source, names, draw_in, yolo_in
+        self._video: VideoWriter | None = None
+
+    def write(self, report: ImageDetections) -> None:
+        """Write the files of one report.
+
+        Raises:
+            StorageError: they can't be written.
+            MissingExtraError: a video needs OpenCV.
+        """
+        frame = report.frame
+        if self._draw_in is not None and frame is not None and frame.time_s is not None and not frame.live:
+            self._add_to_video(report, frame, self._draw_in)
         if report.error is not None or report.width is None or report.height is None:
             return
-        if draw_in is not None:
-            name = names[0].name(report, source)
-            write_atomically(draw_in / name, drawn(report, name))
-        if yolo_in is not None:
+        if self._draw_in is not None and self._video is None:
+            name = self._names[0].name(report, self._source)
+            write_atomically(_beside(self._draw_in / name, frame), drawn(report, name))
+        if self._yolo_in is not None:
             text = yolo_text(report.detections, report.width, report.height)
-            write_atomically(yolo_in / names[1].name(report, source, ".txt"), text.encode())
+            name = self._names[1].name(report, self._source, ".txt")
+            write_atomically(self._yolo_in / name, text.encode())
 
-    return write
+    def _add_to_video(self, report: ImageDetections, frame: Frame, folder: Path) -> None:
+        if self._video is None:
+            name = self._names[0].free(Path(video_name(self._source)))
+            self._video = VideoWriter(_beside(folder / name, frame), frame_rate(self._source))
+        # A frame that nothing could be found in has its place in the video all the same.
+        self._video.write(frame.pixels() if report.pixels is None else annotated(report))
+
+    def __enter__(self) -> ResultFiles:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._video is not None:
+            self._video.close()
+
+
+def _beside(path: Path, frame: Frame | None) -> Path:
+    """Another name, where that one is the very file that was looked at: nobody wants that overwritten."""
+    own = frame is not None and frame.path is not None and path.exists() and path.samefile(frame.path)
+    return path.with_name(f"{path.stem}-drawn{path.suffix}") if own else path

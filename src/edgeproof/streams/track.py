@@ -44,6 +44,11 @@ class _Tracks:
     ids: NDArray[np.int64]
     unseen: NDArray[np.int64]
 
+    @classmethod
+    def begin(cls, found: Detections, new: Indices, ids: NDArray[np.int64]) -> _Tracks:
+        unseen = np.zeros(len(new), np.int64)
+        return cls(Motion.begin(found.xyxy[new]), found.class_id[new].copy(), ids.copy(), unseen)
+
     def take(self, places: NDArray[np.bool_]) -> _Tracks:
         return _Tracks(self.motion.take(places), self.classes[places], self.ids[places], self.unseen[places])
 
@@ -76,8 +81,8 @@ class Tracker:
                 hint="Use a confidence above 0, up to 1, and 0 or more frames.",
             )
         self._confidence, self._keep = confidence, keep
-        self._tracks: _Tracks | None = None
-        self._last = 0
+        self._tracks = _Tracks.begin(Detections.none(), np.empty(0, np.intp), np.empty(0, np.int64))
+        self._first, self._last = True, 0
 
     @property
     def least(self) -> float:
@@ -95,41 +100,40 @@ class Tracker:
             box that was not seen before, until the next frame shows that it is no mistake. In the first frame all
             get a number.
         """
-        count, begins = len(found), self._tracks is None
         sure = found.confidence >= np.float32(self._confidence)
-        taken = np.full(count, NONE, np.intp)
-        if self._tracks is not None:
-            self._tracks.motion.advance(hidden=self._tracks.unseen > 0)
-            taken = self._matched(self._tracks, found, sure)
-            self._carry_on(self._tracks, found, taken)
-        new = np.flatnonzero(sure & (taken == NONE))
-        ids = np.full(count, NONE, np.int64)
-        if self._tracks is not None:
-            ids[taken != NONE] = self._tracks.ids[taken[taken != NONE]]
-            old = self._tracks
-            # One that was seen only once, and not again, was a mistake of the detector's.
-            lives = (old.unseen == 0) | ((old.ids != NONE) & (old.unseen <= self._keep))
-            self._tracks = old.take(lives)
-        if begins:
-            ids[new] = self._numbers(len(new))
-        started = self._started(found, new, ids[new])
-        self._tracks = started if self._tracks is None else self._tracks.joined(started)
-        shown = found.take(sure | (ids != NONE))
-        numbers = ids[sure | (ids != NONE)]
-        return Detections(shown.xyxy, shown.confidence, shown.class_id, {**shown.data, "track_id": numbers})
+        self._move_on()
+        taken = self._matched(found, sure)
+        self._carry_on(found, taken)
+        ids, known = np.full(len(found), NONE, np.int64), taken != NONE
+        ids[known] = self._tracks.ids[taken[known]]
+        new = np.flatnonzero(sure & ~known)
+        if self._first:
+            ids[new], self._first = self._numbers(len(new)), False
+        # One that was seen only once, and not again, was a mistake of the detector's.
+        old = self._tracks
+        stays = (old.unseen == 0) | ((old.ids != NONE) & (old.unseen <= self._keep))
+        self._tracks = old.take(stays).joined(_Tracks.begin(found, new, ids[new]))
+        reported = sure | (ids != NONE)
+        shown = found.take(reported)
+        return Detections(
+            shown.xyxy, shown.confidence, shown.class_id, {**shown.data, "track_id": ids[reported]}
+        )
 
     def miss(self) -> None:
         """Say that a frame could not be looked at: the objects move on unseen."""
-        if self._tracks is not None:
-            self._tracks.motion.advance(hidden=self._tracks.unseen > 0)
-            self._tracks.unseen += 1
-            self._tracks = self._tracks.take(self._tracks.unseen <= self._keep)
+        self._move_on()
+        self._tracks = self._tracks.take(self._tracks.unseen <= self._keep)
 
-    def _matched(self, tracks: _Tracks, found: Detections, sure: NDArray[np.bool_]) -> Indices:
+    def _move_on(self) -> None:
+        self._tracks.motion.advance(hidden=self._tracks.unseen > 0)
+        self._tracks.unseen += 1
+
+    def _matched(self, found: Detections, sure: NDArray[np.bool_]) -> Indices:
         """The track of each box; `NONE` where it has none."""
+        tracks = self._tracks
         overlap = iou(found.xyxy, tracks.motion.boxes())
         overlap[found.class_id[:, None] != tracks.classes[None]] = 0
-        known, seen = tracks.ids != NONE, tracks.unseen == 0
+        known, seen = tracks.ids != NONE, tracks.unseen == 1  # in the frame before
         taken = np.full(len(found), NONE, np.intp)
         for boxes, which, least in (
             (sure, known, _SURE),
@@ -141,9 +145,8 @@ class Tracker:
             _assign(overlap, np.flatnonzero(boxes & (taken == NONE)), np.flatnonzero(free), least, taken)
         return taken
 
-    def _carry_on(self, tracks: _Tracks, found: Detections, taken: Indices) -> None:
-        tracks.unseen += 1
-        boxes = np.flatnonzero(taken != NONE)
+    def _carry_on(self, found: Detections, taken: Indices) -> None:
+        tracks, boxes = self._tracks, np.flatnonzero(taken != NONE)
         rows = taken[boxes]
         tracks.motion.correct(rows, found.xyxy[boxes])
         tracks.unseen[rows] = 0
@@ -153,11 +156,6 @@ class Tracker:
     def _numbers(self, count: int) -> NDArray[np.int64]:
         first, self._last = self._last + 1, self._last + count
         return np.arange(first, self._last + 1, dtype=np.int64)
-
-    @staticmethod
-    def _started(found: Detections, new: Indices, ids: NDArray[np.int64]) -> _Tracks:
-        motion = Motion.begin(found.xyxy[new])
-        return _Tracks(motion, found.class_id[new].copy(), ids.copy(), np.zeros(len(new), np.int64))
 
 
 def _assign(

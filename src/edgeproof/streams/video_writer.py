@@ -47,6 +47,8 @@ class VideoWriter:
     def write(self, pixels: Pixels) -> None:
         """Add a picture, uint8 (H, W, 3) RGB; one of another size than the first is stretched to that.
 
+        MP4 has even sides: of an odd one the last line or column is left out.
+
         Raises:
             MissingExtraError: OpenCV is not installed.
             StorageError: a video can't be written there.

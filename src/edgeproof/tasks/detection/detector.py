@@ -56,25 +56,31 @@ class ObjectDetector:
                 self._opened = open_detector(self._wish)
             return self._opened
 
-    def detect(self, pixels: Pixels) -> Detections:
+    def detect(self, pixels: Pixels, *, least: float | None = None) -> Detections:
         """The objects of a picture, best first, in its pixels.
 
         Arguments:
             pixels: uint8 (H, W, 3) RGB, upright.
+            least: the score from which a candidate is an object, if it is to be another than usual.
 
         Raises:
             InputError: not a picture, or the network answered NaN.
             EngineError: the runtime failed.
         """
         prepared = self.prepare(pixels)
-        return self.decode(self.run(prepared), prepared)
+        return self.decode(self.run(prepared), prepared, least=least)
 
-    def add_tiles(self, pixels: Pixels, whole: Detections) -> Detections:
+    def add_tiles(self, pixels: Pixels, whole: Detections, *, least: float | None = None) -> Detections:
         """What was found in a picture, uint8 (H, W, 3) RGB, and what is found in its tiles, as one."""
         _, task = self.open()
         size = (pixels.shape[1], pixels.shape[0])
         parts = [
-            (tile, self.detect(pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]))
+            (
+                tile,
+                self.detect(
+                    pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width], least=least
+                ),
+            )
             for tile in tiles_of(size, task.tile)
         ]
         if not parts:
@@ -104,10 +110,12 @@ class ObjectDetector:
         with nullcontext() if network.engine.info.thread_safe else self._runs:
             return network.engine.run(feeds)
 
-    def decode(self, outputs: Mapping[str, Array], prepared: Prepared) -> Detections:
+    def decode(
+        self, outputs: Mapping[str, Array], prepared: Prepared, *, least: float | None = None
+    ) -> Detections:
         """Outputs of a prepared picture to its objects, in the picture's pixels; the picture is used up."""
         _, task = self.open()
-        found = task.decode(outputs, prepared)
+        found = task.decode(outputs, prepared, least=least)
         with self._lock:
             if len(self._spare) < _SPARE:
                 self._spare.append(prepared.tensor)

@@ -101,6 +101,10 @@ def _normalised(values: NDArray[np.uint8], out: NDArray[Any], form: Form, channe
     mean, std = form.mean[channel], form.std[channel]
     if std == 1.0:
         out[...] = values
+    elif out.dtype == np.float32:
+        # In two steps, each on what the other left in the cache: a product of two types goes through small buffers.
+        out[...] = values
+        out *= np.float32(1 / std)
     else:
         np.multiply(values, np.float32(1 / std), out=out, dtype=np.float32, casting="same_kind")
     if mean:

@@ -82,6 +82,11 @@ class DetectionTask:
             )
 
     @property
+    def least(self) -> float:
+        """The score from which a candidate is an object."""
+        return self.confidence or self.decoder.confidence
+
+    @property
     def cover(self) -> int:
         """The short side, in pixels, that a decoded picture must at least have."""
         return min(self.layout.size or (self.long_side, self.long_side))
@@ -119,15 +124,20 @@ class DetectionTask:
         )
         return Prepared(tensor, place)
 
-    def decode(self, outputs: Mapping[str, Array], prepared: Prepared) -> Detections:
+    def decode(
+        self, outputs: Mapping[str, Array], prepared: Prepared, *, least: float | None = None
+    ) -> Detections:
         """One picture's outputs, without the batch axis, to its objects, in the picture's pixels.
+
+        Arguments:
+            least: the score from which a candidate is an object, if it is to be another than `confidence` this time.
 
         Raises:
             InputError: the outputs don't fit, or hold numbers that are not finite.
         """
         shape, place = prepared.tensor.shape, prepared.context
         height, width = shape[:2] if self.layout.channels_last else shape[1:]
-        least = self.confidence or self.decoder.confidence
+        least = least or self.least
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # what comes of it is not finite, and refused below
@@ -164,7 +174,7 @@ class DetectionTask:
     def settings(self) -> dict[str, float]:
         """What a manifest keeps of this task."""
         return {
-            "confidence": self.confidence or self.decoder.confidence,
+            "confidence": self.least,
             "iou": self.iou or self.decoder.iou,
             "long_side": float(self.long_side),
         }
