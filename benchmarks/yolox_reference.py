@@ -37,6 +37,7 @@ class YoloXReference:
     def __call__(self, file: Path) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Boxes (N, 4), xyxy in pixels of the picture, scores and classes."""
         picture = cv2.imread(str(file))
+        assert picture is not None
         height, width = picture.shape[:2]
         scale = min(_SIDE / height, _SIDE / width)
         inner = cv2.resize(picture, (int(width * scale), int(height * scale)), interpolation=cv2.INTER_LINEAR)
