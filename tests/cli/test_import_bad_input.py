@@ -51,6 +51,8 @@ def test_a_damaged_file_is_refused(name: str, damage: str, refused: Refused, tmp
 
 @pytest.mark.parametrize("name", ONE)
 def test_a_wrong_or_hostile_file_is_refused(name: str, refused: Refused, tmp_path: Path) -> None:
+    if name.startswith("torch: "):  # without its libraries that is what is said, whatever the file holds
+        pytest.importorskip("onnxscript", reason="the extra `torch` isn't installed")
     write, word = ONE[name]
     source = write(tmp_path)
     said = refused(source)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgeproof.core.errors import DataError, InputError
@@ -20,6 +20,7 @@ def _accuracy(values: np.ndarray, same: np.ndarray, threshold: float) -> float:
 
 
 @given(PAIRS)
+@example([(1.0, False)])
 def test_no_threshold_is_better_than_the_best(pairs: list[tuple[float, bool]]) -> None:
     values, same = (np.array(column) for column in zip(*pairs, strict=True))
     best = _accuracy(values, same, best_threshold(values, same))

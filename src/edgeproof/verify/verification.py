@@ -15,6 +15,7 @@ Doubles = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 FARS = (0.01, 0.001)
+_ABOVE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def best_threshold(similarities: ArrayLike, same: ArrayLike) -> float:
     values, truth = values[order], truth[order]
     # right[i]: with the threshold just below values[i], and at the end above all of them.
     right = np.concatenate([[0], np.cumsum(~truth)]) + truth.sum() - np.concatenate([[0], np.cumsum(truth)])
-    padded = np.concatenate([[min(-1.0, values[0])], values, [max(1.0, values[-1])]])
+    # A little above the highest: a threshold must fit between, also where that is 1.
+    padded = np.concatenate([[min(-1.0, values[0])], values, [max(1.0, values[-1] + _ABOVE)]])
     gaps = np.diff(padded)
     right[1:-1][gaps[1:-1] == 0] = -1  # no threshold lies between equal values
     best = np.flatnonzero(right == right.max())
