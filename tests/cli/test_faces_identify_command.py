@@ -70,6 +70,14 @@ def test_one_picture_is_drawn_under_its_name(shared: Path, place: Path) -> None:
     assert [path.name for path in (place / "one").iterdir()] == ["0.jpg"]
 
 
+def test_the_picture_itself_is_never_drawn_over(shared: Path, place: Path) -> None:
+    own = place / "seen" / "0.jpg"
+    before = own.read_bytes()
+    run(shared, place, "identify", str(own), "--draw", str(place / "seen"))
+    assert own.read_bytes() == before
+    assert (place / "seen" / "0-drawn.jpg").is_file()
+
+
 def test_jsonl_gives_a_line_for_each_picture(shared: Path, place: Path) -> None:
     out, _ = run(
         shared, place, "identify", str(place / "seen" / "[01].jpg"), "--jsonl", "-q", "--mem-budget", "400MB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +14,9 @@ from edgeproof.core.files import write_atomically
 from edgeproof.core.protocols import Pixels
 from edgeproof.imaging.draw import draw
 from edgeproof.library.detect import ImageDetections, picture_path
+from edgeproof.library.drawn import beside, copy_name, free_name, write_drawn
 from edgeproof.streams.frame import Frame
 from edgeproof.streams.video_writer import VideoWriter, frame_rate, video_name
-
-_DRAWN = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-# What JPEG can hold at the most.
-_JPEG_SIDE = 65_500
 
 
 class Names:
@@ -33,19 +29,11 @@ class Names:
         """The relative name for a report of that source; `suffix` None for that of a drawn copy."""
         path, folder = picture_path(report), Path(source)
         name = path.relative_to(folder) if path.is_relative_to(folder) and path != folder else Path(path.name)
-        if suffix is not None:
-            name = name.with_suffix(suffix)
-        elif name.suffix.lower() not in _DRAWN:
-            name = name.with_name(f"{name.name}.png")
-        return self.free(name)
+        return self.free(copy_name(name) if suffix is None else name.with_suffix(suffix))
 
     def free(self, name: Path) -> Path:
         """That name, or one like it that is not taken; it is taken then."""
-        free, number = name, 2
-        while free in self._taken:
-            free, number = name.with_name(f"{name.stem}-{number}{name.suffix}"), number + 1
-        self._taken.add(free)
-        return free
+        return free_name(name, self._taken)
 
 
 def yolo_text(found: Detections, width: int, height: int) -> str:
@@ -116,18 +104,6 @@ def annotated(report: ImageDetections) -> Pixels:
     return draw(report.pixels, found.xyxy * scale, labels)
 
 
-def drawn(report: ImageDetections, name: Path) -> bytes:
-    """The same, encoded as the name's end says."""
-    from PIL import Image
-
-    image = Image.fromarray(annotated(report))
-    kind = "PNG" if max(image.size) > _JPEG_SIDE else _DRAWN.get(name.suffix.lower(), "PNG")
-    file = io.BytesIO()
-    options: dict[str, Any] = {"quality": 90} if kind == "JPEG" else {}
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
 class ResultFiles:
     """The files of one source's reports: drawn pictures, or a drawn video of a video, and YOLO's texts.
 
@@ -159,7 +135,7 @@ class ResultFiles:
             return
         if self._draw_in is not None and self._video is None:
             name = self._names[0].name(report, self._source)
-            write_atomically(_beside(self._draw_in / name, frame), drawn(report, name))
+            write_drawn(annotated(report), self._draw_in / name, frame.path if frame else None)
         if self._yolo_in is not None:
             text = yolo_text(report.detections, report.width, report.height)
             name = self._names[1].name(report, self._source, ".txt")
@@ -168,7 +144,7 @@ class ResultFiles:
     def _add_to_video(self, report: ImageDetections, frame: Frame, folder: Path) -> None:
         if self._video is None:
             name = self._names[0].free(Path(video_name(self._source)))
-            self._video = VideoWriter(_beside(folder / name, frame), frame_rate(self._source))
+            self._video = VideoWriter(beside(folder / name, frame.path), frame_rate(self._source))
         # A frame that nothing could be found in has its place in the video all the same.
         self._video.write(frame.pixels() if report.pixels is None else annotated(report))
 
@@ -178,9 +154,3 @@ class ResultFiles:
     def __exit__(self, *error: object) -> None:
         if self._video is not None:
             self._video.close()
-
-
-def _beside(path: Path, frame: Frame | None) -> Path:
-    """Another name, where that one is the very file that was looked at: nobody wants that overwritten."""
-    own = frame is not None and frame.path is not None and path.exists() and path.samefile(frame.path)
-    return path.with_name(f"{path.stem}-drawn{path.suffix}") if own else path

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from edgeproof.core.errors import DiskFullError
 from edgeproof.core.faces import FaceDetections
-from edgeproof.core.files import write_atomically
+from edgeproof.core.protocols import Pixels
 from edgeproof.imaging.boxes import stored_boxes
 from edgeproof.imaging.decode import Picture, decode
 from edgeproof.imaging.draw import draw
 from edgeproof.imaging.find import find_photos
+from edgeproof.library.drawn import copy_name, free_name, write_drawn
 from edgeproof.library.faces import OF_ONE_PICTURE, Faces
 from edgeproof.library.faces_images import ImageFaces
 from edgeproof.streams.ordered import map_ordered
 
 Frame = Literal["upright", "stored"]
-_DRAWN = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-# What JPEG can hold at the most.
-_JPEG_SIDE = 65_500
 
 
 def find_pictures(sources: Sequence[str | Path], out: Path | None = None) -> list[tuple[Path, Path]]:
@@ -40,21 +34,13 @@ def find_pictures(sources: Sequence[str | Path], out: Path | None = None) -> lis
     taken: set[Path] = set()
     for given in map(Path, sources):
         for photo in find_photos([given]):
-            if photo in found or (out is not None and photo.resolve().is_relative_to(out.resolve())):
+            # Copies of an earlier run are not looked at again; what is named itself is.
+            copied = out is not None and given.is_dir() and photo.resolve().is_relative_to(out.resolve())
+            if photo in found or copied:
                 continue
             name = photo.relative_to(given) if given.is_dir() else Path(photo.name)
-            if name.suffix.lower() not in _DRAWN:
-                name = name.with_name(f"{name.name}.png")
-            found[photo] = name = _free(name, taken)
-            taken.add(name)
+            found[photo] = free_name(copy_name(name), taken)
     return list(found.items())
-
-
-def _free(name: Path, taken: set[Path]) -> Path:
-    number, free = 2, name
-    while free in taken:
-        free, number = name.with_name(f"{name.stem}-{number}{name.suffix}"), number + 1
-    return free
 
 
 def detect_images(
@@ -86,7 +72,7 @@ def detect_images(
             picture = decode(path)
             found = faces.detect(picture.pixels)
             if out is not None:
-                write_atomically(out / name, _annotated(picture.pixels, found, name))
+                write_drawn(_annotated(picture.pixels, found), out / name, path)
             return _report(path, picture, found, faces, frame)
         except DiskFullError:
             raise
@@ -106,14 +92,5 @@ def _report(path: Path, picture: Picture, found: FaceDetections, faces: Faces, f
     return ImageFaces(path, width, height, rows)
 
 
-def _annotated(pixels: NDArray[np.uint8], found: FaceDetections, name: Path) -> bytes:
-    from PIL import Image
-
-    labels = [f"{score:.2f}" for score in found.scores]
-    image = Image.fromarray(draw(pixels, found.boxes, labels, found.landmarks))
-    kind = _DRAWN.get(name.suffix.lower(), "PNG")
-    kind = "PNG" if max(image.size) > _JPEG_SIDE else kind
-    file = io.BytesIO()
-    options: dict[str, Any] = {"quality": 90} if kind == "JPEG" else {}
-    image.save(file, kind, **options)
-    return file.getvalue()
+def _annotated(pixels: Pixels, found: FaceDetections) -> Pixels:
+    return draw(pixels, found.boxes, [f"{score:.2f}" for score in found.scores], found.landmarks)

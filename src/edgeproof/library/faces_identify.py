@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeproof.core.errors import EdgeproofError
-from edgeproof.core.files import write_atomically
 from edgeproof.gallery.gallery import Gallery
 from edgeproof.gallery.matching import Match
+from edgeproof.library import drawn
 from edgeproof.library.faces_stream import FrameFaces
 from edgeproof.library.gallery_search import FoundFace
 from edgeproof.streams.frame import Frame
-
-_QUALITY = 90
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def identify(
 
 
 def write_drawn(matches: FrameMatches, folder: Path, top: Path | None = None) -> Path | None:
-    """Write the frame with its faces and names drawn in, as a JPEG; None where it couldn't be decoded.
+    """Write the frame with its faces and names drawn in; None where it couldn't be decoded.
 
     Arguments:
         folder: where; photos below `top` keep their place below it.
@@ -97,7 +95,6 @@ def write_drawn(matches: FrameMatches, folder: Path, top: Path | None = None) ->
         StorageError: it can't be written there.
     """
     import numpy as np
-    import simplejpeg
 
     from edgeproof.imaging.draw import draw
 
@@ -109,9 +106,7 @@ def write_drawn(matches: FrameMatches, folder: Path, top: Path | None = None) ->
     marks = [face.kps for face in faces if face.kps is not None]
     points = np.stack(marks) if marks and len(marks) == len(faces) else None
     pixels = draw(matches.frame.pixels(), boxes, labels, points)
-    target = folder / _drawn_name(matches.frame, top)
-    write_atomically(target, simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=_QUALITY))
-    return target
+    return drawn.write_drawn(pixels, folder / _drawn_name(matches.frame, top), matches.frame.path)
 
 
 def _label(match: Match | None) -> str:
@@ -126,5 +121,4 @@ def _drawn_name(frame: Frame, top: Path | None) -> Path:
         return Path(f"{stem}-{frame.index:06d}.jpg")
     path = frame.path or Path(frame.name)
     below = path.relative_to(top) if top and path != top and path.is_relative_to(top) else Path(path.name)
-    # The suffix stays in the name: a.png and a.jpg of one folder are two pictures.
-    return below if below.suffix.lower() in (".jpg", ".jpeg") else below.with_name(below.name + ".jpg")
+    return drawn.copy_name(below)

@@ -12,7 +12,7 @@ from edgeproof.imaging.decode import Picture
 from edgeproof.library.faces import Faces
 from edgeproof.serve.answers.found import drawn, enlargement, with_shares
 
-# A look at 960 pixels, the library's own choice, takes 40 MB, at 640 less than half; of 20 pixels there a face is
+# A look at 960 pixels takes 40 MB, at 640 less than half; of 20 pixels there a face is
 # still found.
 LONG_SIDE = 640
 

@@ -177,8 +177,8 @@ class FaceDetectionTask:
         """The faces among candidates, best first.
 
         A face's landmarks are the mean of what all its candidates say, weighted by score and overlap: of all pairs of
-        LFW that lets 94.3 % of one person pass at a false-accept rate of 1e-5, where the best candidate's own
-        landmarks let 92.5 % pass.
+        LFW that lets 93.6 % of one person pass at a false-accept rate of 1e-5, where the best candidate's own
+        landmarks let 92.4 % pass; at 1e-3 it is 98.2 against 98.4 %.
         """
         boxes, scores, marks = candidates
         kept = nms(boxes, scores, self.iou or self.decoder.iou)
