@@ -22,9 +22,9 @@ from PIL import Image
 from edgeproof.core.errors import EdgeproofError
 from edgeproof.devices.host import usable_cores
 from edgeproof.imaging.decode import decode
-from edgeproof.library.detect import Detector, decode_for
-from edgeproof.library.detect_evaluate import LEAST, OVERLAP, evaluate_objects
-from edgeproof.library.detect_labels import read_yolo
+from edgeproof.library.detect.detector import Detector, decode_for
+from edgeproof.library.detect.evaluate import LEAST, OVERLAP, evaluate_objects
+from edgeproof.library.detect.labels import read_yolo
 from edgeproof.tasks.detection import ObjectDetector
 from edgeproof.tasks.detection.open import Wish
 from edgeproof.verify.mean_average_precision import Answered, mean_average_precision

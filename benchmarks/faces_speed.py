@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgeproof.library.faces import Faces
-from edgeproof.library.faces_benchmark import sample_crops
-from edgeproof.library.faces_candidates import int8_bundle
+from edgeproof.library.faces.benchmark import sample_crops
+from edgeproof.library.faces.candidates import int8_bundle
+from edgeproof.library.faces.faces import Faces
 from edgeproof.tasks.face_detection import FaceDetector
 from edgeproof.tasks.face_recognition import FaceRecognitionTask, FaceRecognizer
 from edgeproof.verify.importing import import_network

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edgeproof.imaging.align import align_faces
 from edgeproof.imaging.decode import decode
-from edgeproof.library.faces import Faces
-from edgeproof.library.faces_verify import embed_one, read_pairs
+from edgeproof.library.faces.faces import Faces
+from edgeproof.library.faces.verify import embed_one, read_pairs
 from edgeproof.streams.ordered import map_ordered
 from edgeproof.verify.verification import threshold_at_far
 from photos import SHARED

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from edgeproof.core.allocator import return_large_blocks
-from edgeproof.library.detect import Detector
+from edgeproof.library.detect.detector import Detector
 from edgeproof.measure.memory import peak_mb
 from edgeproof.streams.sources import frames
 

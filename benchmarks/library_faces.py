@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeproof.core.allocator import return_large_blocks
-from edgeproof.library.faces import Faces
-from edgeproof.library.faces_stream import FacesStream, FrameFaces
+from edgeproof.library.faces.faces import Faces
+from edgeproof.library.faces.stream import FacesStream, FrameFaces
 from edgeproof.measure.memory import peak_mb
 from edgeproof.streams.batches import resident_bytes
 from edgeproof.streams.sources import frames, photo_frames

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeproof.core.allocator import return_large_blocks
 from edgeproof.devices.host import usable_cores
-from edgeproof.library.rotate import find_for_rotation, rotate
+from edgeproof.library.orientation.rotate import find_for_rotation, rotate
 from edgeproof.measure.memory import peak_mb
 from edgeproof.tasks.orientation import Orientation
 

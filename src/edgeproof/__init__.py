@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from edgeproof.fit.check import check as check_bundle
     from edgeproof.fit.result import FitResult
     from edgeproof.fit.run import fit as fit_budget
-    from edgeproof.library.attributes import Attributes
-    from edgeproof.library.detect import Detector
-    from edgeproof.library.faces import Faces
+    from edgeproof.library.attributes.attributes import Attributes
+    from edgeproof.library.detect.detector import Detector
+    from edgeproof.library.faces.faces import Faces
     from edgeproof.tasks.orientation import Orientation
 
 # ONNX Runtime's Linux builds from 1.29 on send usage events and keep an identifier in the home folder; the only
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
-    "Attributes": "edgeproof.library.attributes:Attributes",
+    "Attributes": "edgeproof.library.attributes.attributes:Attributes",
     "Budget": "edgeproof.core.budget:Budget",
     "Bundle": "edgeproof.bundles.bundle:Bundle",
     "CheckResult": "edgeproof.fit.check:CheckResult",
     "Detections": "edgeproof.core.detections:Detections",
-    "Detector": "edgeproof.library.detect:Detector",
+    "Detector": "edgeproof.library.detect.detector:Detector",
     "EdgeproofError": "edgeproof.core.errors:EdgeproofError",
     "Face": "edgeproof.core.faces:Face",
     "FaceAttributes": "edgeproof.core.attributes:FaceAttributes",
-    "Faces": "edgeproof.library.faces:Faces",
+    "Faces": "edgeproof.library.faces.faces:Faces",
     "FitResult": "edgeproof.fit.result:FitResult",
     "Orientation": "edgeproof.tasks.orientation:Orientation",
     "OrientationResult": "edgeproof.core.results:OrientationResult",

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgeproof.imaging.decode import decode
-from edgeproof.library.attributes import Attributes
-from edgeproof.library.detect import Detector
-from edgeproof.library.faces import Faces
+from edgeproof.library.attributes.attributes import Attributes
+from edgeproof.library.detect.detector import Detector
+from edgeproof.library.faces.faces import Faces
 from edgeproof.serve.app import App
 from edgeproof.serve.networks import Networks
 from imaging.picture_files import encode, scene

@@ -15,7 +15,7 @@ from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
     from edgeproof.core.attributes import AgeEstimate, GenderEstimate
-    from edgeproof.library.attributes_images import ImageAttributes
+    from edgeproof.library.attributes.images import ImageAttributes
 
 F = Callable[..., Any]
 _SHOWN = 40
@@ -129,8 +129,8 @@ def attributes(
     """
     from edgeproof.devices.host import usable_cores
     from edgeproof.imaging.find import find_photos
-    from edgeproof.library.attributes import Attributes
-    from edgeproof.library.attributes_images import look_at_images
+    from edgeproof.library.attributes.attributes import Attributes
+    from edgeproof.library.attributes.images import look_at_images
 
     started = time.monotonic()
     photos = find_photos(sources)
@@ -228,8 +228,8 @@ def evaluate(
       edgeproof attributes evaluate --csv mine.csv --images crops --share 1 --json
     """
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library.attributes import Attributes
-    from edgeproof.library.attributes_evaluate import evaluate_attributes, read_labels
+    from edgeproof.library.attributes.attributes import Attributes
+    from edgeproof.library.attributes.evaluate import evaluate_attributes, read_labels
 
     faces = read_labels(table)
     with Attributes(**attributes) as looker, output.progress() as step:

@@ -20,7 +20,7 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeproof.library.detect import ImageDetections
+    from edgeproof.library.detect.detector import ImageDetections
     from edgeproof.streams.events import StreamEvent
 
 _SHOWN = 40
@@ -119,8 +119,8 @@ def detect(  # noqa: PLR0913 - one for each option
     """
     from edgeproof.core.files import check_writable
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library.detect import Detector
-    from edgeproof.library.detect_results import Names, ResultFiles, write_coco
+    from edgeproof.library.detect.detector import Detector
+    from edgeproof.library.detect.results import Names, ResultFiles, write_coco
 
     for place in (draw and f"{draw}/picture", yolo and f"{yolo}/text", coco):
         if place:

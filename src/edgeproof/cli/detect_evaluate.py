@@ -39,8 +39,8 @@ def evaluate(
       edgeproof detect evaluate --images val2017 --labels instances_val2017.json --model mine.onnx --json
     """
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library.detect import Detector
-    from edgeproof.library.detect_evaluate import LEAST, OVERLAP, evaluate_objects
+    from edgeproof.library.detect.detector import Detector
+    from edgeproof.library.detect.evaluate import LEAST, OVERLAP, evaluate_objects
 
     chosen = {**detector, "iou": detector["iou"] if detector["iou"] is not None else OVERLAP}
     with Detector(**chosen, confidence=LEAST) as finder, output.progress() as step:

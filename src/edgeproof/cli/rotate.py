@@ -14,7 +14,7 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeproof.library.rotate import PhotoReport
+    from edgeproof.library.orientation.rotate import PhotoReport
 
 _SHOWN = 40
 
@@ -51,7 +51,7 @@ def rotate(
       edgeproof rotate evaluate upright-photos      how right is it on yours?
     """
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library import rotate as library
+    from edgeproof.library.orientation import rotate as library
     from edgeproof.tasks.orientation import Orientation
 
     started = time.monotonic()
@@ -135,7 +135,7 @@ def evaluate(
     """
     from edgeproof.devices.host import usable_cores
     from edgeproof.imaging.find import find_photos
-    from edgeproof.library.evaluate import evaluate as run
+    from edgeproof.library.orientation.evaluate import evaluate as run
     from edgeproof.tasks.orientation import Orientation
 
     photos = find_photos([folder])

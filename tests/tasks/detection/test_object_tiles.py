@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgeproof.core.detections import Detections
 from edgeproof.imaging.decode import decode
-from edgeproof.library.detect import Detector
+from edgeproof.library.detect.detector import Detector
 from edgeproof.tasks.detection.tiles import Tile, merged, tiles_of
 
 _sides = st.tuples(st.integers(1, 3000), st.integers(1, 3000))

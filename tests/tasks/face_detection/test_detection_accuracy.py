@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgeproof.imaging.decode import decode
-from edgeproof.library.faces_evaluate import LEAST, Boxes, evaluate_detector, read_boxes
+from edgeproof.library.faces.evaluate import LEAST, Boxes, evaluate_detector, read_boxes
 from edgeproof.tasks.face_detection import FaceDetector
 from edgeproof.verify.average_precision import Found, curves
 

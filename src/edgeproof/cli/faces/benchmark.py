@@ -65,8 +65,8 @@ def benchmark(
     from edgeproof.core.files import check_writable, write_atomically
     from edgeproof.core.sizes import parse_size
     from edgeproof.devices.host import describe_host, usable_cores
-    from edgeproof.library import faces_benchmark as library
-    from edgeproof.library.faces_benchmark_page import COLUMNS, page, table_rows
+    from edgeproof.library.faces import benchmark as library
+    from edgeproof.library.faces.benchmark_page import COLUMNS, page, table_rows
     from edgeproof.streams.sources import frames, kind_of
 
     if (pairs is None) != (images is None):

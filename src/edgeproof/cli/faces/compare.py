@@ -11,7 +11,7 @@ from edgeproof.cli.options import output_options
 from edgeproof.cli.output import Output
 
 if TYPE_CHECKING:
-    from edgeproof.library.faces_compare import Comparison
+    from edgeproof.library.faces.compare import Comparison
 
 
 @click.command()
@@ -38,8 +38,8 @@ def compare(
       edgeproof faces compare passport.jpg selfie.jpg
       edgeproof faces compare a.jpg b.jpg --threshold 0.4 --json
     """
-    from edgeproof.library.faces import Faces
-    from edgeproof.library.faces_compare import compare as run
+    from edgeproof.library.faces.compare import compare as run
+    from edgeproof.library.faces.faces import Faces
 
     with Faces(**faces) as finder:
         found = run(first, second, finder, threshold=threshold)

@@ -15,7 +15,7 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeproof.library.faces_images import ImageFaces
+    from edgeproof.library.faces.images import ImageFaces
 
 _SHOWN = 40
 
@@ -56,8 +56,8 @@ def detect(
     """
     from edgeproof.core.files import check_writable
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library import faces_detect as library
-    from edgeproof.library.faces import Faces
+    from edgeproof.library.faces import detect as library
+    from edgeproof.library.faces.faces import Faces
 
     started = time.monotonic()
     out = Path(draw) if draw else None

@@ -14,7 +14,7 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeproof.library.faces_images import ImageFaces
+    from edgeproof.library.faces.images import ImageFaces
 
 _SHOWN = 40
 
@@ -47,8 +47,8 @@ def embed(
     from edgeproof.core.files import check_writable
     from edgeproof.devices.host import usable_cores
     from edgeproof.imaging.find import find_photos
-    from edgeproof.library import faces_images as library
-    from edgeproof.library.faces import Faces
+    from edgeproof.library.faces import images as library
+    from edgeproof.library.faces.faces import Faces
 
     started = time.monotonic()
     if out:

@@ -14,7 +14,7 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeproof.library.gallery_enroll import EnrolReport
+    from edgeproof.library.gallery.enroll import EnrolReport
 
 
 @click.command()
@@ -58,8 +58,8 @@ def enroll(
     """
     from edgeproof.gallery.retention import parse_retention
     from edgeproof.imaging.find import find_photos
-    from edgeproof.library.faces import Faces
-    from edgeproof.library.gallery_enroll import Gate, enroll
+    from edgeproof.library.faces.faces import Faces
+    from edgeproof.library.gallery.enroll import Gate, enroll
 
     gate = Gate(force, largest, keep_crops, parse_retention(retain) if retain else None)
     photos = find_photos(list(paths))

@@ -34,7 +34,7 @@ def evaluate(output: Output, *, boxes: str, images: str, faces: dict[str, Any], 
       edgeproof faces evaluate --boxes mine.json --images photos --model yunet-640 --json
     """
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library import faces_evaluate as library
+    from edgeproof.library.faces import evaluate as library
     from edgeproof.tasks.face_detection import FaceDetector
 
     truth = library.read_boxes(boxes)

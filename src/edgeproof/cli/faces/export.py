@@ -29,7 +29,7 @@ def export(output: Output, *, name: str, out: str, open_gallery: Callable[..., A
     Examples:
       edgeproof faces export "Ada Lovelace" --out ada.zip
     """
-    from edgeproof.library.gallery_export import export_person
+    from edgeproof.library.gallery.export import export_person
 
     with open_gallery() as gallery:
         person = export_person(gallery, name, Path(out))

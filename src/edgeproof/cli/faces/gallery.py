@@ -16,7 +16,7 @@ from edgeproof.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeproof.gallery.error_rates import Rates
-    from edgeproof.library.gallery_report import GalleryReport
+    from edgeproof.library.gallery.report import GalleryReport
 
 
 @click.command()
@@ -44,7 +44,7 @@ def report(output: Output, *, far: float, apply: bool, open_gallery: Callable[..
       edgeproof faces report
       edgeproof faces report --far 1e-3 --apply
     """
-    from edgeproof.library.gallery_report import report as made_by
+    from edgeproof.library.gallery.report import report as made_by
 
     with open_gallery() as gallery:
         made = made_by(gallery, far)
@@ -191,8 +191,8 @@ def migrate(output: Output, *, drop: bool, open_gallery: Callable[..., Any], fac
     Examples:
       edgeproof faces migrate --recognizer curricularface.onnx
     """
-    from edgeproof.library.faces import Faces
-    from edgeproof.library.gallery_migrate import migrate_gallery
+    from edgeproof.library.faces.faces import Faces
+    from edgeproof.library.gallery.migrate import migrate_gallery
 
     with Faces(**faces) as looker, open_gallery() as gallery:
         looker.recognizer.open()

@@ -20,7 +20,7 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeproof.library.faces_identify import FrameMatches
+    from edgeproof.library.faces.identify import FrameMatches
     from edgeproof.streams.events import StreamEvent
 
 _SHOWN = 40
@@ -110,10 +110,10 @@ def identify(  # noqa: PLR0913 - one for each option
     from edgeproof.core.files import check_writable
     from edgeproof.core.sizes import parse_size
     from edgeproof.gallery.matching import check_bounds
-    from edgeproof.library import faces_identify as library
-    from edgeproof.library.faces import Faces
-    from edgeproof.library.faces_stream import FacesStream
-    from edgeproof.library.gallery_search import threshold_for
+    from edgeproof.library.faces import identify as library
+    from edgeproof.library.faces.faces import Faces
+    from edgeproof.library.faces.stream import FacesStream
+    from edgeproof.library.gallery.search import threshold_for
     from edgeproof.streams.sources import frames, kind_of
 
     check_bounds(threshold, margin)

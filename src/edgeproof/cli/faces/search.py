@@ -56,8 +56,8 @@ def search(
       edgeproof faces search party.jpg --top 3 --threshold 0.5 --json
     """
     from edgeproof.gallery.matching import check_bounds
-    from edgeproof.library.faces import Faces
-    from edgeproof.library.gallery_search import search
+    from edgeproof.library.faces.faces import Faces
+    from edgeproof.library.gallery.search import search
 
     check_bounds(threshold, margin)
     with Faces(**faces) as looker:

@@ -34,8 +34,8 @@ def verify(output: Output, *, pairs: str, images: str, faces: dict[str, Any], wo
       edgeproof faces verify --pairs mine.csv --images photos --recognizer my.onnx --json
     """
     from edgeproof.devices.host import usable_cores
-    from edgeproof.library.faces import Faces
-    from edgeproof.library.faces_verify import read_pairs, verify_pairs
+    from edgeproof.library.faces.faces import Faces
+    from edgeproof.library.faces.verify import read_pairs, verify_pairs
 
     started = time.monotonic()
     rows = read_pairs(pairs)

@@ -11,7 +11,7 @@ import numpy as np
 from edgeproof.core.attributes import FaceAttributes
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.imaging.decode import Picture
-from edgeproof.library.attributes import Attributes
+from edgeproof.library.attributes.attributes import Attributes
 from edgeproof.serve.answers.faces import detector_only
 from edgeproof.serve.answers.found import drawn, enlargement, with_shares
 from edgeproof.tasks.attributes.estimate import unsure

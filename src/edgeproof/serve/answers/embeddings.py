@@ -12,7 +12,7 @@ import numpy as np
 from edgeproof.core.faces import Face
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.imaging.decode import Picture
-from edgeproof.library.faces import Faces
+from edgeproof.library.faces.faces import Faces
 from edgeproof.serve.answers.faces import LONG_SIDE, draw_faces
 from edgeproof.serve.answers.found import enlargement, with_shares
 

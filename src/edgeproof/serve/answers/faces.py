@@ -9,7 +9,7 @@ from typing import Any
 from edgeproof.core.faces import FaceDetections
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.imaging.decode import Picture
-from edgeproof.library.faces import Faces
+from edgeproof.library.faces.faces import Faces
 from edgeproof.serve.answers.found import drawn, enlargement, with_shares
 
 # A look at 960 pixels takes 40 MB, at 640 less than half; of 20 pixels there a face is

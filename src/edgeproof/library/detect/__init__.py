@@ -1,0 +1,1 @@
+"""Objects of pictures and videos: found, written, evaluated."""

@@ -1,0 +1,149 @@
+"""How well objects are found, on pictures whose boxes are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeproof.core.errors import DataError, EdgeproofError
+from edgeproof.imaging.find import find_photos
+from edgeproof.library.detect.detector import Detector
+from edgeproof.library.detect.labels import CocoLabels, read_coco, read_yolo
+from edgeproof.library.faces.faces import OF_ONE_PICTURE
+from edgeproof.streams.ordered import map_ordered
+from edgeproof.verify.mean_average_precision import Answered, MeanAveragePrecision, mean_average_precision
+
+# The curve needs weak candidates too: the average precision is over all thresholds.
+LEAST = 0.001
+# As the published evaluations of YOLOX and YOLOv8 do, or nearly: more than for use, as a curve wants every box.
+OVERLAP = 0.65
+
+
+@dataclass(frozen=True)
+class EvaluatedObjects:
+    """What `detect evaluate` found.
+
+    Attributes:
+        result: the figures.
+        images: how many pictures were looked at.
+        names: of the classes, where they are known.
+        failures: pictures that couldn't be looked at; none of their objects counts as found.
+    """
+
+    result: MeanAveragePrecision
+    images: int
+    names: tuple[str, ...] | None
+    failures: Sequence[tuple[str, EdgeproofError]]
+
+    def as_json(self) -> dict[str, Any]:
+        """CONTRACT's document; a figure without a box to find is null."""
+        result = self.result
+        return {
+            "map": result.map,
+            "ap50": result.ap50,
+            "ap75": result.ap75,
+            "by_size": result.by_size,
+            "per_class": {self._name(place): value for place, value in result.per_class.items()},
+            "per_class_ap50": {self._name(place): value for place, value in result.per_class_50.items()},
+            "images": self.images,
+            "boxes": result.boxes,
+            "failures": [{"path": name, "error": error.as_json()} for name, error in self.failures],
+        }
+
+    def _name(self, place: int) -> str:
+        return self.names[place] if self.names and place < len(self.names) else str(place)
+
+
+def evaluate_objects(
+    images: str | Path,
+    labels: str | Path,
+    detector: Detector,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> EvaluatedObjects:
+    """Look at each picture of a folder and compare with the known boxes.
+
+    Arguments:
+        labels: a folder of YOLO's text files, one beside each picture's name, or a file of COCO's kind: then only the
+            pictures that it lists count, and its categories are those of the same name, else in the order of their ids.
+        detector: it should find weak candidates too: open it with a confidence of `LEAST`.
+        progress: called with how many pictures are done, of how many.
+
+    Raises:
+        DataError: no pictures, no labels, or labels that don't fit the network.
+        ModelError, EngineError: the detector can't be used.
+    """
+    folder, names = Path(images), detector.open().task.names
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", hint="--images is a folder of pictures.")
+    photos = find_photos([folder])
+    coco = read_coco(labels) if Path(labels).is_file() else None
+    if coco is not None:
+        photos = [photo for photo in photos if _key(photo, folder, coco) is not None]
+        translate = _places(coco, names)
+    elif not Path(labels).is_dir():
+        raise DataError(
+            f"There are no labels at {labels}.", hint="Give a folder of YOLO's text, or COCO's JSON."
+        )
+    if not photos:
+        raise DataError(
+            f"There is no picture in {folder} that the labels are for.", hint="Check both folders."
+        )
+
+    def one(photo: Path) -> Answered | tuple[EdgeproofError, Path]:
+        try:
+            found = detector.look(photo)
+        except OF_ONE_PICTURE as error:
+            return error, photo
+        if coco is not None:
+            truth = coco.pictures[_key(photo, folder, coco) or ""]
+            truth = replace(truth, classes=translate[truth.classes])
+        else:
+            text = Path(labels) / photo.relative_to(folder).with_suffix(".txt")
+            truth = read_yolo(text, found.width or 1, found.height or 1)
+        objects = found.detections
+        return Answered(objects.xyxy, objects.confidence, objects.class_id, truth)
+
+    answers: list[Answered] = []
+    failures: list[tuple[str, EdgeproofError]] = []
+    for answer in map_ordered(one, photos, workers=workers):
+        if isinstance(answer, Answered):
+            answers.append(answer)
+        else:
+            failures.append((str(answer[1]), answer[0]))
+        progress(len(answers) + len(failures), len(photos))
+    if not answers:
+        raise DataError(
+            f"None of the {len(photos)} pictures can be used. The first: {failures[0][1].message}",
+            hint="--images is a folder of pictures.",
+        )
+    _check_classes(answers, detector)
+    return EvaluatedObjects(mean_average_precision(answers), len(answers), names, failures)
+
+
+def _key(photo: Path, folder: Path, coco: CocoLabels) -> str | None:
+    """What the file calls a picture: its path below the folder, or its name."""
+    keys = (photo.relative_to(folder).as_posix(), photo.name)
+    return next((key for key in keys if key in coco.pictures), None)
+
+
+def _places(coco: CocoLabels, names: tuple[str, ...] | None) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The network's class of each of the file's."""
+    if names is not None and set(coco.names) <= set(names):
+        return np.array([names.index(name) for name in coco.names], np.int64)
+    return np.arange(len(coco.names), dtype=np.int64)
+
+
+def _check_classes(answers: Sequence[Answered], detector: Detector) -> None:
+    classes = detector.task.decoder.classes
+    most = max((int(answer.truth.classes.max(initial=-1)) for answer in answers), default=-1)
+    if classes is not None and most >= classes:
+        raise DataError(
+            f"The labels have a class {most}, and the network has {classes} classes, from 0.",
+            hint="Check that the labels are in the order of the network's classes.",
+        )

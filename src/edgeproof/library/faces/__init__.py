@@ -1,0 +1,1 @@
+"""Faces of pictures and streams: found, embedded, compared, evaluated."""

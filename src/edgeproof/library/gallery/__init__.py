@@ -1,0 +1,1 @@
+"""Enrolled people: put in, searched, reported on, handed out."""

@@ -1,0 +1,1 @@
+"""Which photos are turned, and putting them upright."""
