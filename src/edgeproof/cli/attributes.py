@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeproof.cli.options import engine_setting, output_options, workers_option
+from edgeproof.cli.options import engine_options, output_options, workers_option
 from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
@@ -43,36 +43,21 @@ def attributes_options(command: F) -> F:
         metavar="P",
         help="The probability below which a gender makes the face unsure.",
     )
-    @click.option(
-        "--engine",
-        default="onnxruntime",
-        show_default=True,
-        metavar="NAME",
-        help="What runs model files, such as openvino; a bundle names its own.",
-    )
-    @click.option(
-        "--engine-option",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="An option of that engine, such as precision=bf16. May be given several times.",
-    )
+    @engine_options
     @functools.wraps(command)
     def wrapped(
         *arguments: Any,
         model: str | None,
         gender_model: str | None,
         threshold: float,
-        engine: str,
-        settings: Sequence[str],
+        engine: dict[str, Any],
         **others: Any,
     ) -> Any:
         chosen = {
             "model": model,
             "gender_model": gender_model,
             "threshold": threshold,
-            "engine": engine,
-            "options": dict(map(engine_setting, settings)),
+            **engine,
         }
         return command(*arguments, attributes=chosen, **others)
 

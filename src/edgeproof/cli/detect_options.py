@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from edgeproof.cli.options import engine_setting
+from edgeproof.cli.options import engine_options
 
 F = Callable[..., Any]
 
@@ -25,20 +25,7 @@ def detector_options(command: F) -> F:
         metavar="NAME|FILE",
         help="A name of `edgeproof models list`, a bundle, or a model file.",
     )
-    @click.option(
-        "--engine",
-        default="onnxruntime",
-        show_default=True,
-        metavar="NAME",
-        help="What runs a model file, such as openvino or litert; a bundle names its own.",
-    )
-    @click.option(
-        "--engine-option",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="An option of that engine, such as precision=bf16. May be given several times.",
-    )
+    @engine_options
     @click.option(
         "--iou",
         type=float,
@@ -69,10 +56,10 @@ def detector_options(command: F) -> F:
         help="Of what the network is shown, where it takes any size. Default: 640.",
     )
     @functools.wraps(command)
-    def wrapped(*arguments: Any, settings: Sequence[str], names: str | None, **options: Any) -> Any:
-        kept = ("model", "engine", "iou", "agnostic", "decoder", "long_side", "tiles")
+    def wrapped(*arguments: Any, engine: dict[str, Any], names: str | None, **options: Any) -> Any:
+        kept = ("model", "iou", "agnostic", "decoder", "long_side", "tiles")
         chosen = {name: options.pop(name) for name in kept}
-        chosen |= {"options": dict(map(engine_setting, settings)), "labels": names}
+        chosen |= {**engine, "labels": names}
         return command(*arguments, detector=chosen, **options)
 
     return wrapped

@@ -27,6 +27,31 @@ def output_options(command: F) -> F:
     return wrapped
 
 
+def engine_options(command: F) -> F:
+    """Add --engine and --engine-option; the command gets them as `engine`: {"engine": NAME, "options": {...}}."""
+
+    @click.option(
+        "--engine",
+        default="onnxruntime",
+        show_default=True,
+        metavar="NAME",
+        help="What runs a model file, such as openvino; a bundle names its own.",
+    )
+    @click.option(
+        "--engine-option",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An option of that engine, such as precision=bf16. May be given several times.",
+    )
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, engine: str, settings: Sequence[str], **others: Any) -> Any:
+        chosen = {"engine": engine, "options": dict(map(_engine_setting, settings))}
+        return command(*arguments, engine=chosen, **others)
+
+    return wrapped
+
+
 def orientation_options(command: F) -> F:
     """Add the options that choose and steer an orientation network.
 
@@ -55,43 +80,23 @@ def orientation_options(command: F) -> F:
         "general objects three in ten are put right, of everyday scenes four in ten. 0.8 puts 45 and 58 % right, and "
         "turns 3 to 4 % of the upright ones wrongly.",
     )
-    @click.option(
-        "--engine",
-        default="onnxruntime",
-        show_default=True,
-        metavar="NAME",
-        help="What runs a model file, such as openvino; a bundle names its own.",
-    )
-    @click.option(
-        "--engine-option",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="An option of that engine, such as precision=bf16. May be given several times.",
-    )
+    @engine_options
     @functools.wraps(command)
     def wrapped(
         *arguments: Any,
         model: str | None,
         turns: str,
         threshold: float | None,
-        engine: str,
-        settings: Sequence[str],
+        engine: dict[str, Any],
         **others: Any,
     ) -> Any:
-        chosen = {
-            "model": model,
-            "turns": int(turns),
-            "threshold": threshold,
-            "engine": engine,
-            "options": dict(map(engine_setting, settings)),
-        }
+        chosen = {"model": model, "turns": int(turns), "threshold": threshold, **engine}
         return command(*arguments, orientation=chosen, **others)
 
     return wrapped
 
 
-def engine_setting(text: str) -> tuple[str, Value]:
+def _engine_setting(text: str) -> tuple[str, Value]:
     """NAME=VALUE of --engine-option."""
     name, equals, value = text.partition("=")
     if not name or not equals:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from edgeproof.cli.options import engine_setting
+from edgeproof.cli.options import engine_options
 from edgeproof.core.errors import UsageError
 
 F = Callable[..., Any]
@@ -26,20 +26,7 @@ def detector_options(command: F) -> F:
         metavar="NAME|FILE",
         help="What finds faces: a name of `edgeproof models list`, a bundle or a model file.  [default: yunet]",
     )
-    @click.option(
-        "--engine",
-        default="onnxruntime",
-        show_default=True,
-        metavar="NAME",
-        help="What runs model files, such as openvino; a bundle names its own.",
-    )
-    @click.option(
-        "--engine-option",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="An option of that engine, such as precision=bf16. May be given several times.",
-    )
+    @engine_options
     @click.option(
         "--confidence",
         type=float,
@@ -64,8 +51,7 @@ def detector_options(command: F) -> F:
     def wrapped(
         *arguments: Any,
         detector: str | None,
-        engine: str,
-        settings: Sequence[str],
+        engine: dict[str, Any],
         confidence: float | None,
         long_side: int | None,
         scales: str,
@@ -74,8 +60,7 @@ def detector_options(command: F) -> F:
     ) -> Any:
         chosen = {
             "detector": detector,
-            "engine": engine,
-            "options": dict(map(engine_setting, settings)),
+            **engine,
             "confidence": confidence,
             "long_side": long_side,
             "scales": _scales(scales),
