@@ -21,7 +21,7 @@ demo: .venv/.demo
 	@$(BIN)/python tools/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: .venv/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv/.test .venv/.check
 	$(BIN)/ruff check .
