@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from edgeproof.bundles.bundle import is_bundle, open_bundle
+from edgeproof.bundles.bundle import Bundle, is_bundle, open_bundle
 from edgeproof.bundles.manifest import EngineNeed
 from edgeproof.bundles.store import default_model, find_model
 from edgeproof.core.errors import ModelError, UsageError
@@ -59,27 +59,45 @@ def open_network(
             hint="See them all: edgeproof models list",
         )
     if is_bundle(file):
-        if need != EngineNeed("onnxruntime", ""):
-            raise UsageError(
-                f"{file} is a bundle, which names its engine and options itself.",
-                hint="Leave yours out, or give a model file.",
-            )
-        bundle = open_bundle(file)
-        if bundle.manifest.task != task:
-            raise ModelError(
-                f"{file} is a bundle for the task {bundle.manifest.task!r}.", hint=f"Use one for {task}."
-            )
+        bundle = bundle_for(file, task, need)
         need, file, settings = bundle.manifest.engine, bundle.model, bundle.manifest.settings
-    return Network(_open(file, need, threads), file, name, settings)
+    return Network(open_file(file, need, threads), file, name, settings)
 
 
-def _open(path: Path, need: EngineNeed, threads: int) -> Engine:
+def bundle_for(path: Path, task: str, wished: EngineNeed) -> Bundle:
+    """A bundle, opened and checked, that was made for a task.
+
+    Arguments:
+        wished: the engine that the user named; a bundle brings its own.
+
+    Raises:
+        BundleError: it is damaged. ModelError: it is for another task. UsageError: another engine was named.
+    """
+    if wished != EngineNeed("onnxruntime", ""):
+        raise UsageError(
+            f"{path} is a bundle, which names its engine and options itself.",
+            hint="Leave yours out, or give a model file.",
+        )
+    bundle = open_bundle(path)
+    if bundle.manifest.task != task:
+        raise ModelError(
+            f"{path} is a bundle for the task {bundle.manifest.task!r}.", hint=f"Use one for {task}."
+        )
+    return bundle
+
+
+def open_file(path: Path, need: EngineNeed, threads: int) -> Engine:
+    """Open a model file of any format that `edgeproof import` reads, or that the engine has as its own.
+
+    Raises:
+        NotFoundError, ModelError, EngineError: it can't be used.
+    """
     # The other engines take files of formats of their own, and say which.
-    if path.suffix.lower() == ".onnx" or need.name != "onnxruntime":
+    if path.suffix.lower() == ".onnx" or need.name != "onnxruntime" or not path.exists():
         return open_engine(path, engine=need.name, device=need.device, threads=threads, options=need.options)
     from edgeproof.formats.onnx import (
         one_onnx_file,  # a device, which has the .onnx file or a bundle, never does
     )
 
     with TemporaryDirectory(prefix="edgeproof-") as folder:
-        return _open(one_onnx_file(path, Path(folder)), need, threads)
+        return open_file(one_onnx_file(path, Path(folder)), need, threads)

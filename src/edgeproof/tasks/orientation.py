@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeproof.bundles.bundle import is_bundle, open_bundle
+from edgeproof.bundles.bundle import is_bundle
 from edgeproof.bundles.manifest import EngineNeed
 from edgeproof.core.errors import InputError, ModelError, UsageError
 from edgeproof.core.options import Options
@@ -26,9 +25,9 @@ from edgeproof.core.protocols import Engine, Example, Pixels, Prepared
 from edgeproof.core.results import TURNS, OrientationResult
 from edgeproof.core.softmax import log_softmax, softmax
 from edgeproof.core.tensor import Array, TensorSpec
-from edgeproof.engines import open_engine
 from edgeproof.imaging.decode import decode
 from edgeproof.imaging.resize import crop_square
+from edgeproof.tasks.network import bundle_for, open_file
 
 if TYPE_CHECKING:
     from edgeproof.imaging.decode import Source
@@ -145,17 +144,6 @@ class OrientationTask:
             )
 
 
-def _open(path: Path, need: EngineNeed, threads: int) -> Engine:
-    if path.suffix.lower() == ".onnx" or not path.exists():
-        return open_engine(path, engine=need.name, device=need.device, threads=threads, options=need.options)
-    from edgeproof.formats.onnx import (
-        one_onnx_file,  # a device, which has the .onnx file or a bundle, never does
-    )
-
-    with TemporaryDirectory(prefix="edgeproof-") as folder:
-        return _open(one_onnx_file(path, Path(folder)), need, threads)
-
-
 class Orientation:
     """Finds how photos stand: `Orientation()("photo.jpg").turn`.
 
@@ -211,17 +199,7 @@ class Orientation:
         settings = {} if self._turns == 1 else {"temperature": TEMPERATURE_4, "threshold": THRESHOLD_4}
         path, need = Path(self._model or builtin_model()), self._need
         if is_bundle(path):
-            if need != EngineNeed("onnxruntime", ""):
-                raise UsageError(
-                    f"{path} is a bundle, which names its engine and options itself.",
-                    hint="Leave yours out, or give a model file.",
-                )
-            bundle = open_bundle(path)
-            if bundle.manifest.task != "orientation":
-                raise ModelError(
-                    f"{path} is a bundle for the task {bundle.manifest.task!r}.",
-                    hint="Use one for orientation.",
-                )
+            bundle = bundle_for(path, "orientation", need)
             need, path = bundle.manifest.engine, bundle.model
             if self._turns == 1:
                 settings = dict(bundle.manifest.settings)
@@ -235,7 +213,7 @@ class Orientation:
             )
         task = OrientationTask(**settings)
         threads = need.threads if self._threads is None else self._threads
-        engine = _open(path, need, threads)
+        engine = open_file(path, need, threads)
         task.check(engine.inputs, engine.outputs)
         return engine, task
 
