@@ -275,3 +275,17 @@ def test_the_document_of_evaluate(run: Run, shared: Path, tmp_path: Path) -> Non
     assert (document["images"], document["faces"]) == (2, len(every[ONE]) + len(every[TEN]))
     assert 0.6 <= document["ap50"] <= document["recall"] <= 1
     assert "AP50" in err
+
+
+@pytest.mark.parametrize(
+    ("decoder", "code", "said"),
+    [
+        ("yunet", 0, "1 faces"),
+        ("retinaface-1mb", 1, "for retinaface-1mb: three outputs"),
+        ("retinafce", 2, "Did you mean retinaface?"),
+    ],
+)
+def test_how_outputs_are_read_can_be_said(run: Run, shared: Path, decoder: str, code: int, said: str) -> None:
+    given, _, err = run("detect", shared / "data/facedet/images" / ONE, "--decoder", decoder)
+    assert given == code
+    assert said in err

@@ -26,6 +26,12 @@ def detector_options(command: F) -> F:
         metavar="NAME|FILE",
         help="What finds faces: a name of `edgeproof models list`, a bundle or a model file.  [default: yunet]",
     )
+    @click.option(
+        "--decoder",
+        metavar="FAMILY",
+        help="How to read a detector's outputs, such as retinaface-1mb, whose anchors are smaller than retinaface's "
+        "and whose outputs look the same. Default: told by the outputs, or by the catalogue.",
+    )
     @engine_options
     @click.option(
         "--confidence",
@@ -51,6 +57,7 @@ def detector_options(command: F) -> F:
     def wrapped(
         *arguments: Any,
         detector: str | None,
+        decoder: str | None,
         engine: dict[str, Any],
         confidence: float | None,
         long_side: int | None,
@@ -60,6 +67,7 @@ def detector_options(command: F) -> F:
     ) -> Any:
         chosen = {
             "detector": detector,
+            "decoder": decoder,
             **engine,
             "confidence": confidence,
             "long_side": long_side,

@@ -60,6 +60,7 @@ class Faces:
         scales: the picture is searched at each of these sizes, as multiples of that.
         turn: where no face is found for sure, ask the orientation network if the picture is turned, and look again.
         flip: embed each face and its mirror image: slightly more accurate, twice the cost.
+        decoder: the detector's family, as for `FaceDetector`; None: told by its outputs.
 
     Models are opened on first use; may be used from several threads. Use as a context manager, or call `close()`.
     """
@@ -77,6 +78,7 @@ class Faces:
         scales: Sequence[float] = (1.0,),
         turn: bool = True,
         flip: bool = False,
+        decoder: str | None = None,
     ) -> None:
         self.detector = (
             detector
@@ -89,6 +91,7 @@ class Faces:
                 confidence=confidence,
                 long_side=long_side,
                 scales=tuple(scales),
+                decoder=decoder,
             )
         )
         self.recognizer = (
