@@ -15,6 +15,7 @@ from edgeproof.core.allocator import return_large_blocks
 from edgeproof.core.errors import BudgetError, EngineError, TruncatedImageError
 from edgeproof.core.faces import Face
 from edgeproof.imaging.decode import decode
+from edgeproof.library.faces import stream as stream_module
 from edgeproof.library.faces.faces import Faces
 from edgeproof.library.faces.stream import FacesStream
 from edgeproof.streams.events import StreamEvent
@@ -85,6 +86,16 @@ def test_a_budget_that_the_models_alone_pass_says_what_is_needed(faces: Faces, f
     with pytest.raises(BudgetError, match="before the first picture") as met:
         list(stream.run(frames(str(folder))))
     assert "Give at least" in met.value.hint
+
+
+def test_what_a_first_run_leaves_behind_is_no_reason_against_a_second(
+    faces: Faces, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = iter((50_000_000, 95_000_000))
+    monkeypatch.setattr(stream_module, "resident_bytes", lambda: next(resident))
+    stream = FacesStream(faces, memory_budget=100e6)
+    first, second = (list(stream.run(frames(str(folder)))) for _ in range(2))
+    assert len(first) == len(second) > 0
 
 
 def test_within_a_budget_all_pictures_come(faces: Faces, folder: Path) -> None:

@@ -95,6 +95,7 @@ class FacesStream:
         self._threads = threads or usable_cores()
         self._embed, self._quality = embed, quality
         self._batch = BatchSize(memory_budget, most=MOST_FACES)
+        self._before: int | None = None
         self._detecting = Supervised(
             "detect",
             lambda several: [self._detect(looked) for looked in several],
@@ -151,7 +152,8 @@ class FacesStream:
 
     def _room(self) -> float | None:
         """Bytes that pictures may take; None for no limit."""
-        used = resident_bytes()
+        # Before the first picture: what the networks keep from an earlier run they need again, and no more than that.
+        self._before = used = self._before or resident_bytes()
         if self._budget is None or used is None:
             return None
         if used > _MOST_BEFORE * self._budget:
