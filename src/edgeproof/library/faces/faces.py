@@ -65,7 +65,7 @@ class Faces:
     Models are opened on first use; may be used from several threads. Use as a context manager, or call `close()`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a detector and a recogniser each take)
         self,
         detector: Model | FaceDetector = None,
         recognizer: Model | FaceRecognizer = None,
