@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from boards import bare
 from edgeproof.core.errors import EdgeproofError
 from edgeproof.engines import ENGINES, installed, open_engine
 from edgeproof.engines.installed import EngineState, installed_engines
@@ -65,6 +67,76 @@ def test_a_library_that_doesnt_start_is_told_so(monkeypatch: pytest.MonkeyPatch)
     assert state.install == (
         "It is installed and doesn't start: libnvinfer.so.10: cannot open shared object file"
     )
+
+
+def test_files_tell_what_the_libraries_say_when_asked(tmp_path: Path) -> None:
+    by_files = {state.name: state for state in installed_engines(start=False, root=tmp_path)}
+    for name, asked in _states().items():
+        assert by_files[name].version == asked.version
+        assert set(by_files[name].devices) <= set(asked.devices) or asked.install
+
+
+def test_files_are_read_without_starting_a_library() -> None:
+    code = (
+        "import sys; from edgeproof.engines.installed import installed_engines; installed_engines(start=False);"
+        "print([name for name in ('onnxruntime', 'openvino', 'torch', 'cv2', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+NVIDIA = "proc/driver/nvidia/version"
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "machine", "devices"),
+    [
+        ("onnxruntime", {}, {}, ["cpu"]),
+        ("onnxruntime", {"capi/libonnxruntime_providers_cuda.so": ""}, {}, ["cpu"]),
+        ("onnxruntime", {"capi/libonnxruntime_providers_cuda.so": ""}, {NVIDIA: "1"}, ["cpu", "cuda"]),
+        ("onnxruntime", {"capi/libonnxruntime_providers_openvino.so": ""}, {}, ["cpu", "openvino"]),
+        ("openvino", {}, {}, ["cpu", "auto"]),
+        ("openvino", {"libs/libopenvino_intel_gpu_plugin.so": ""}, {}, ["cpu", "auto"]),
+        (
+            "openvino",
+            {"libs/libopenvino_intel_gpu_plugin.so": "", "libs/libopenvino_intel_npu_plugin.so": ""},
+            {"sys/class/drm/renderD128/device/vendor": "0x8086", "dev/accel/accel0": ""},
+            ["cpu", "gpu", "npu", "auto"],
+        ),
+        (
+            "openvino",
+            {"libs/libopenvino_intel_gpu_plugin.so": ""},
+            {"sys/class/drm/renderD128/device/vendor": "0x1002"},
+            ["cpu", "auto"],
+        ),
+        ("torch", {"version.py": "cuda: Optional[str] = None"}, {NVIDIA: "1"}, ["cpu"]),
+        ("torch", {"version.py": "cuda: Optional[str] = '12.8'"}, {NVIDIA: "1"}, ["cpu", "cuda"]),
+        ("torch", {"version.py": "cuda = '12.8'"}, {}, ["cpu"]),
+        ("torch", {}, {NVIDIA: "1"}, ["cpu"]),
+    ],
+)
+def test_devices_by_the_librarys_files_and_the_machines(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    package: dict[str, str],
+    machine: dict[str, str],
+    devices: list[str],
+) -> None:
+    folder, root = bare(tmp_path / "package").write(package).root, bare(tmp_path / "root").write(machine).root
+    monkeypatch.setattr(sys, "platform", "linux")
+    spec = SimpleNamespace(submodule_search_locations=[str(folder)])
+    monkeypatch.setattr(installed, "find_spec", lambda _: spec)
+    state = installed._state(name, start=False, root=root)
+    assert list(state.devices) == devices
+
+
+def test_an_nvidia_card_that_isnt_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed.platform, "machine", lambda: "x86_64")
+    root = bare(tmp_path).write({NVIDIA: "1"}).root
+    state = installed._state("onnxruntime", start=False, root=root)
+    assert "cuda" in state.devices or "pip install onnxruntime-gpu" in (state.more or "")
+    assert installed._state("onnxruntime", start=False, root=tmp_path / "none").more is None
 
 
 def test_nothing_is_imported_to_say_what_isnt_there() -> None:

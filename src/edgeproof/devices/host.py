@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
+
+from edgeproof.devices.cgroup import cpu_quota, memory_limit_mb
+from edgeproof.devices.memory import memory
+from edgeproof.devices.packages import package_version
+from edgeproof.devices.sysfs import read_text
 
 # The instruction sets that change which kernels a runtime picks, and so speed and INT8 accuracy.
 _ISA = (
@@ -25,7 +29,9 @@ class Host(msgspec.Struct, frozen=True):
         processor: the processor's own name.
         isa: the instruction sets that matter, as /proc/cpuinfo spells them.
         cores: processors this process may use (affinity and cgroup quota).
+        cpu_quota: processors' worth of time that a cgroup allows; None for no limit.
         memory_mb: installed memory, in 10^6 bytes; None where unknown.
+        memory_limit_mb: the cgroup's limit, likewise; None for no limit.
         governor: the frequency governor of cpu0; None where the machine shows none.
         kernel: kernel release.
         python: version.
@@ -41,6 +47,8 @@ class Host(msgspec.Struct, frozen=True):
     kernel: str
     python: str
     libraries: dict[str, str]
+    cpu_quota: float | None = None
+    memory_limit_mb: int | None = None
 
 
 def describe_host(root: Path = Path("/")) -> Host:
@@ -51,36 +59,21 @@ def describe_host(root: Path = Path("/")) -> Host:
         processor=_field(cpuinfo, "model name") or _field(cpuinfo, "Model") or platform.machine(),
         isa=sorted(set(_ISA) & set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features") or "").split())),
         cores=usable_cores(root),
-        memory_mb=_memory_mb(read_text(root / "proc/meminfo") or ""),
+        memory_mb=memory(root).total_mb,
         governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         kernel=platform.release(),
         python=platform.python_version(),
-        libraries={name: version for name in _LIBRARIES if (version := _version(name))},
+        libraries={name: version for name in _LIBRARIES if (version := package_version(name))},
+        cpu_quota=cpu_quota(root),
+        memory_limit_mb=memory_limit_mb(root),
     )
 
 
 def usable_cores(root: Path = Path("/")) -> int:
     """How many processors this process may use: affinity, then the cgroup's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota, _, period = (read_text(root / "sys/fs/cgroup/cpu.max") or "max").partition(" ")
-    if quota.isdigit() and period.isdigit() and int(period) > 0:
-        cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def read_text(path: Path) -> str | None:
-    """A small file of the kernel, without its padding; None where it is empty or can't be read."""
-    try:
-        return path.read_text(errors="replace").strip("\x00\n ") or None
-    except OSError:
-        return None
+    quota = cpu_quota(root)
+    return cores if quota is None else min(cores, max(1, int(quota)))
 
 
 def _field(text: str, name: str) -> str | None:
@@ -89,8 +82,3 @@ def _field(text: str, name: str) -> str | None:
         if key.strip() == name:
             return value.strip() or None
     return None
-
-
-def _memory_mb(meminfo: str) -> int | None:
-    total = _field(meminfo, "MemTotal")
-    return int(total.split()[0]) * 1024 // 1_000_000 if total else None

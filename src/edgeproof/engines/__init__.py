@@ -7,12 +7,15 @@ file, one row, and the conformance suite in tests/engines runs against it.
 from __future__ import annotations
 
 import os
-from typing import cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 from edgeproof.core.errors import NotFoundError, UsageError
 from edgeproof.core.options import Options
-from edgeproof.core.protocols import Engine
 from edgeproof.core.registry import Registry
+
+if TYPE_CHECKING:
+    from edgeproof.core.protocols import Engine  # who only asks which engines there are does without numpy
 
 ENGINES = Registry(
     "engine",
@@ -57,4 +60,19 @@ def open_engine(
     path = os.fspath(model)
     if "\0" in path:  # the system's calls raise ValueError for it
         raise NotFoundError(f"{path!r} isn't a path.", hint="Check the spelling of the path.")
-    return cast(Engine, ENGINES.load(engine)(path, device, threads, options or {}))
+    opened = cast("Engine", ENGINES.load(engine)(path, device, threads, options or {}))
+    for watch in _WATCHES:
+        opened = watch(opened)
+    return opened
+
+
+_WATCHES: list[Callable[[Engine], Engine]] = []
+
+
+def watch_engines(watch: Callable[[Engine], Engine]) -> None:
+    """Hand every engine that this process opens from here on through `watch`, as measuring processes do.
+
+    Arguments:
+        watch: gives an engine that does the same, and looks on.
+    """
+    _WATCHES.append(watch)

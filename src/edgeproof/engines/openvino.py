@@ -8,11 +8,14 @@ Options:
         its streams itself, over all cores; `threads` doesn't count. Each caller has its own asynchronous request.
     fixed_shape: "N=1" or "N=1,height=640,width=640": symbolic sizes that are known, which makes runs quicker; "" by
         default. The sizes of an IR file are called N (the first) and d1, d2, d3.
+    profile: the beginning of a file's name: what each node took is written there as JSON (chrome://tracing reads it)
+        when the network is closed; "" (none) by default.
     cache: a folder where compiled networks are kept, so that the next opening is quick; "" (default): none.
 """
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +24,7 @@ from typing import Any
 from edgeproof.core.allocator import release_free_memory
 from edgeproof.core.errors import EngineError, ModelError, UsageError
 from edgeproof.core.extras import require_openvino
-from edgeproof.core.files import storage_error
+from edgeproof.core.files import check_writable, storage_error, write_atomically
 from edgeproof.core.options import Options, Value, with_defaults
 from edgeproof.core.protocols import EngineInfo
 from edgeproof.core.tensor import Array, Tensors, TensorSpec, check_feeds
@@ -31,8 +34,9 @@ from edgeproof.engines.onnx_signature import read_signature
 from edgeproof.engines.shapes import Shape, check_symbols, known_sizes
 
 _DEVICES = ("cpu", "gpu", "npu", "auto")
-_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "", "fixed_shape": "", "cache": ""}
+_DEFAULTS: dict[str, Value] = {"precision": "f32", "hint": "", "fixed_shape": "", "cache": "", "profile": ""}
 _MOST_STREAMS = 8  # each keeps its own activations
+_MOST_COUNTED = 200_000  # nodes of all runs that a profile keeps, the last ones
 _CHOICES = {"precision": ("f32", "bf16", "f16"), "hint": ("", "latency", "throughput")}
 _DTYPES = {
     "f64": "float64",
@@ -68,6 +72,9 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OpenVi
     }
     if chosen["cache"]:
         settings["CACHE_DIR"] = chosen["cache"]
+    if chosen["profile"]:
+        check_writable(str(chosen["profile"]))
+        settings["PERF_COUNT"] = "YES"
     model = _read(core, file)
     symbols = _symbols(file)
     _fix(model, symbols, str(chosen["fixed_shape"]))
@@ -79,7 +86,7 @@ def open_model(path: str, device: str, threads: int, options: Options) -> OpenVi
     precision = str(chosen["precision"])
     if device != "auto":  # what it really took; AUTO doesn't tell
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    return OpenVino(compiled, threads, precision, openvino.__version__, symbols)
+    return OpenVino(compiled, threads, precision, openvino.__version__, symbols, str(chosen["profile"]))
 
 
 def _layout(device: str, threads: int, hint: str) -> dict[str, Any]:
@@ -176,13 +183,31 @@ def _spec(port: Any, symbols: Mapping[str, Shape], batch: str) -> TensorSpec:
     return TensorSpec(name, tuple(sizes), _DTYPES[kind])
 
 
+def _counted(node: Any) -> dict[str, Any]:
+    """A node's counters of one run, as ONNX Runtime writes them: microseconds."""
+    return {
+        "cat": "Node",
+        "ph": "X",
+        "name": node.node_name,
+        "dur": node.real_time.total_seconds() * 1e6,
+        "args": {"op_name": node.node_type, "provider": node.exec_type},
+    }
+
+
 class OpenVino:
     """A network compiled by OpenVINO."""
 
     def __init__(
-        self, compiled: Any, threads: int, precision: str, version: str, symbols: Mapping[str, Shape]
+        self,
+        compiled: Any,
+        threads: int,
+        precision: str,
+        version: str,
+        symbols: Mapping[str, Shape],
+        profile: str = "",
     ) -> None:
         self._compiled = compiled
+        self._profile, self._counted = profile, deque[dict[str, Any]](maxlen=_MOST_COUNTED)
         # One request serves one thread at a time: as many are made as threads meet here, and used again.
         self._idle: deque[Any] = deque()
         self.inputs = tuple(_spec(port, symbols, "N") for port in compiled.inputs)
@@ -213,6 +238,8 @@ class OpenVino:
             raise EngineError(
                 f"OpenVINO failed: {short_reason(error)}", hint="Check the network with `edgeproof check`."
             ) from error
+        if self._profile:
+            self._counted.extend(map(_counted, request.profiling_info))
         answers = {
             spec.name: found[index].astype(spec.dtype, copy=False) for index, spec in enumerate(self.outputs)
         }
@@ -221,9 +248,11 @@ class OpenVino:
         return answers
 
     def close(self) -> None:
-        """Free the network and its requests; closing twice is allowed."""
-        self._compiled = None
+        """Free the network and its requests, and write its profile if asked for; closing twice is allowed."""
+        compiled, self._compiled = self._compiled, None
         self._idle.clear()
+        if compiled is not None and self._profile:
+            write_atomically(f"{self._profile}.json", json.dumps(list(self._counted)).encode())
 
     def __enter__(self) -> OpenVino:
         return self
