@@ -43,5 +43,5 @@ def row(
         after[:lost] = 0
         drop = paired_drop(before, after)
     verdict, needed = judge_drop(drop, limit) if drop else ("pass", None)
-    accuracy = Accuracy("accuracy", float(after.mean()), 1.0, drop, 1.0, (), verdict, needed, {})
+    accuracy = Accuracy("accuracy", "photos", float(after.mean()), 1.0, drop, 1.0, (), verdict, needed)
     return Row(candidate, run, Built(Path("model.onnx")), size_mb, accuracy=accuracy)

@@ -58,8 +58,9 @@ def test_what_was_measured_on_a_slower_machine_is_ranked_by_its_own_rounds() -> 
         ([row("int8-mse", 4.0, size_mb=3), row("int8-minmax", 4.0, size_mb=2)], "ort-int8-minmax-t1"),
         ([row("int8-mse", 4.0, threads=2), row("int8-mse", 4.0)], "ort-int8-mse-t1"),
         ([row("int8-mse", 4.0, lost=2), row("int8-minmax", 4.0, lost=1)], "ort-int8-minmax-t1"),
+        ([row("f32-clean", 10.0, lost=None)], "ort-f32-t1"),
     ],
-    ids=["smaller file", "fewer threads", "smaller drop"],
+    ids=["smaller file", "fewer threads", "smaller drop", "the original"],
 )
 def test_ties_in_speed(others: list[Row], chosen: str) -> None:
     assert _choose([row("f32", 10), *others], "drop<5%")[0] == chosen

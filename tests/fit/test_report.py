@@ -27,7 +27,7 @@ def candidate(id: str, *, p50: float = 5.0, drop: float | None = 0.0, **changes:
     if drop is not None:
         metric = {
             "name": "accuracy", "value": 0.73 - drop, "baseline": 0.73, "drop": drop,
-            "ci": [drop - 0.013, drop + 0.013], "n": 210, "verdict": "pass", "photos_needed": None,
+            "ci": [drop - 0.013, drop + 0.013], "n": 210, "verdict": "pass", "needed": None,
             "agreement": 0.96, "same_outputs": False, "views_lost": 3, "views_gained": 3, "p_value": 1.0,
             "max_abs": 0.2,
         }  # fmt: skip
@@ -331,6 +331,24 @@ def test_rendering_changes_nothing_and_repeats() -> None:
     before = copy.deepcopy(document)
     assert render(document) == render(document)
     assert document == before
+
+
+def test_the_metric_is_called_what_it_is() -> None:
+    document = evidence(task="attributes", method="Ages & genders are judged each.")
+    for row in document["candidates"]:
+        if row["metric"]:
+            row["metric"] |= {"name": "age right", "others": [{"name": "gender right", "drop": 0.0109}]}
+    page = render(document)
+    assert "Drop in age right" in page
+    assert "gender right: +1.09 %" in page
+    assert "Age right</th>" in page
+    assert "Ages &amp; genders are judged each." in page
+    document["candidates"][0]["metric"]["name"] = "gender right"
+    assert "Metric</th>" in render(document)
+    for row in document["candidates"]:
+        if row["metric"]:
+            row["metric"]["name"] = "map"
+    assert "Drop in mAP" in render(document)
 
 
 def test_the_page_fits_a_phone(tmp_path: Path) -> None:

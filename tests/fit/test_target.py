@@ -9,12 +9,12 @@ import pytest
 
 from edgeproof.core.errors import ModelError, UnknownNameError
 from edgeproof.fit.target import find_target
-from edgeproof.tasks import TASKS
+from edgeproof.tasks.orientation import builtin_model
 
 
 @pytest.fixture
 def original() -> Path:
-    return Path(TASKS.load("orientation").default_model())
+    return builtin_model()
 
 
 @pytest.fixture
@@ -51,12 +51,22 @@ def test_what_is_no_network_is_a_typed_error(tmp_path: Path, work: Path) -> None
 
 
 def test_a_network_of_another_format_is_read_first(shared: Path, work: Path) -> None:
-    from edgeproof.formats import IMPORTERS
+    file = shared / "models" / "yolox-nano-fp16.tflite"
+    target = find_target(file, None, work)
+    assert (target.task.name, target.licence, target.name) == ("detect", "Apache-2.0", file.stem)
+    assert [path.name for path in work.iterdir()] == [target.model.name] == ["yolox-nano-fp16.onnx"]
+    with pytest.raises(ModelError, match="network for detect, not for orientation"):
+        find_target(file, "orientation", work)
 
-    if "tflite" not in IMPORTERS:
-        pytest.skip("there is no importer for tflite yet")
-    with pytest.raises(
-        ModelError, match=r"input|output|orientation"
-    ):  # read, opened, and then not one for the task
-        find_target(shared / "models" / "mobilenet-v2-224-quant.tflite", "orientation", work)
-    assert [path.name for path in work.iterdir()] == ["mobilenet-v2-224-quant.onnx"]
+
+def test_a_bundle_is_not_fitted_again(tmp_path: Path, work: Path) -> None:
+    (tmp_path / "a.edge").mkdir()
+    (tmp_path / "a.edge" / "manifest.json").write_text("{}")
+    with pytest.raises(ModelError, match="is a bundle"):
+        find_target(tmp_path / "a.edge", None, work)
+
+
+@pytest.mark.parametrize("word", ["yunett", "detct", "face-detectoin"])
+def test_a_word_that_is_nearly_one_is_told(work: Path, word: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"neither.*Did you mean"):
+        find_target(word, None, work)

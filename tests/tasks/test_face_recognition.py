@@ -219,11 +219,6 @@ def test_a_task_without_sense_is_refused(wrong: dict[str, Any]) -> None:
         FaceRecognitionTask(**wrong)
 
 
-def test_a_face_alone_has_no_truth() -> None:
-    with pytest.raises(UsageError, match="pairs"):
-        FaceRecognitionTask().examples(CROPS[0])
-
-
 def test_the_default_network_is_shown_what_it_was_trained_with(shared: Path) -> None:
     with FaceRecognizer(shared / "models" / "mobilefacenet-foamliu.onnx") as recognizer:
         assert recognizer.task.mean == pytest.approx((123.675, 116.28, 103.53))

@@ -12,13 +12,28 @@ from edgeproof.cli.output import Output
 if TYPE_CHECKING:
     from edgeproof.fit.result import ClauseVerdict, FitResult, Row
 
+_SHOWN = 10
 _STYLES = {"ok": "", "refused": "dim", "failed": "red", "pruned": "dim"}
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option(
-    "--data", required=True, metavar="DIR", help="Photos. For orientation: photos that stand upright."
+    "--data",
+    required=True,
+    metavar="DIR",
+    help="Photos of the kind that it will see. For orientation: photos that stand upright.",
+)
+@click.option(
+    "--labels",
+    "--boxes",
+    "--pairs",
+    "--csv",
+    "labels",
+    metavar="PATH",
+    help="The truth of these photos, as the commands that evaluate take it. detect: a folder of YOLO's text, or COCO's "
+    "JSON. face-detection: JSON of boxes. face-recognition: CSV of pairs. attributes: CSV of crops. Without it, a "
+    "candidate has to answer as the original does.",
 )
 @click.option(
     "--budget",
@@ -27,7 +42,23 @@ _STYLES = {"ok": "", "refused": "dim", "failed": "red", "pruned": "dim"}
     help='Limits like "p99<35ms, rss<200MB, size<4MB, cold<2s, fps>30, drop<1%", or a .toml file. Accuracy is '
     "always gated: without a limit of your own, drop<2%.",
 )
-@click.option("--task", default="orientation", show_default=True, help="What a model file is for.")
+@click.option(
+    "--task",
+    metavar="TASK",
+    help="What a model file is for: orientation, detect, face-detection, face-recognition or attributes. Default: what "
+    "the catalogue says of it, else orientation.",
+)
+@click.option(
+    "--detector",
+    metavar="NAME|FILE",
+    help="What finds the faces for face-recognition and attributes.  [default: yunet]",
+)
+@click.option(
+    "--photos",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use at most so many. Default: 400, with pairs 2,000.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
@@ -41,13 +72,16 @@ _STYLES = {"ok": "", "refused": "dim", "failed": "red", "pruned": "dim"}
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every choice by chance.")
 @output_options
-def fit(
+def fit(  # noqa: PLR0913 - one for each option
     output: Output,
     *,
     model: str,
     data: str,
     budget: str,
-    task: str,
+    labels: str | None,
+    task: str | None,
+    detector: str | None,
+    photos: int | None,
     threads: tuple[int, ...],
     out: str | None,
     report: str | None,
@@ -55,16 +89,19 @@ def fit(
 ) -> int:
     """Make a network meet a budget, prove it, and seal it in a bundle.
 
-    MODEL is a task's name for its own network (orientation), or a file that `edgeproof import` reads. It is
-    tried in several precisions and numbers of threads, each built and measured in processes of its own,
-    interleaved. What is slower than the original, or may have lost accuracy on your photos, is shown and
-    refused. The exit code is 1 when nothing meets the budget.
+    MODEL is a task's name for its own network (orientation, attributes), a name of `edgeproof models list`, or a file
+    that `edgeproof import` reads. It is tried in several precisions and numbers of threads, each built and measured in
+    processes of its own, interleaved. What is slower than the original, or may have lost accuracy on your photos, is
+    shown and refused. The exit code is 1 when nothing meets the budget.
 
     \b
     Examples:
       edgeproof fit orientation --data ~/Pictures
       edgeproof fit orientation --data ~/Pictures --budget "p99<20ms, size<4MB, drop<1%"
-      edgeproof fit my.onnx --task orientation --data ~/Pictures --out my.edge --json
+      edgeproof fit yolox-nano --data coco/images --labels coco/labels
+      edgeproof fit mobilefacenet --data lfw/images --pairs lfw/pairs.csv --budget "drop<0.5%"
+      edgeproof fit attributes --data crops --csv faces.csv
+      edgeproof fit my.onnx --task detect --data ~/Pictures --out my.edge --json
     """
     from edgeproof.fit.run import fit as run
 
@@ -74,6 +111,9 @@ def fit(
             data=data,
             budget=budget,
             task=task,
+            labels=labels,
+            detector=detector,
+            photos=photos,
             threads=threads or None,
             out=out,
             report=report,
@@ -87,8 +127,13 @@ def fit(
 
 def show(output: Output, result: FitResult) -> None:
     """The table, the verdicts and where everything is."""
-    for path, error in result.data.skipped:
+    skipped = result.data.skipped
+    for path, error in skipped[:_SHOWN]:
         output.say(f"{path}: {error}", style="red")
+    if len(skipped) > _SHOWN:
+        output.say(f"... and {len(skipped) - _SHOWN} more that were skipped; --json has them all.")
+    if result.data.left_out:
+        output.say(f"{result.data.left_out} photos were left out: as tensors the others take 2 GB.")
     output.table(
         f"{result.target}: {len(result.rows)} candidates, {result.data.photos} photos as evidence,"
         f" {result.data.calibration_photos} to calibrate",

@@ -73,7 +73,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled view of a photo, as `fit` and `evaluate` use it.
+    """One labelled view of a photo.
 
     Attributes:
         tensor: what the network takes, without the batch axis.
@@ -104,14 +104,6 @@ class Task(Protocol):
 
     def decode(self, outputs: Mapping[str, Array], prepared: Prepared) -> Any:
         """One picture's outputs (without the batch axis) to a result."""
-        ...
-
-    def examples(self, pixels: Pixels) -> Sequence[Example]:
-        """The labelled views of one photo; always the same number."""
-        ...
-
-    def score(self, outputs: Mapping[str, Array], truth: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(N,) score of each view, 0 to 1; the metric is their mean."""
         ...
 
     def settings(self) -> dict[str, float]:

@@ -37,7 +37,7 @@ def build_all(
             source = clean if clean.exists() else target.model
             request: dict[str, Any] = {"do": recipe.step, "model": str(source), "out": str(out)}
             if recipe.calibration:
-                if data.calibration is None:
+                if not data.calibration:
                     raise DataError(
                         f"static INT8 needs {CALIBRATION_FEWEST} photos to calibrate with, beside the evidence",
                         hint=f"Give at least {CALIBRATION_FEWEST + 1} photos.",
@@ -48,7 +48,8 @@ def build_all(
                             "do": "calibrate",
                             "model": str(source),
                             "input": target.input,
-                            "rows": str(data.calibration),
+                            "rows": str(data.rows),
+                            "places": list(data.calibration),
                             "out": str(ranges),
                         },
                         memory_mb,

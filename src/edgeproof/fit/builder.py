@@ -1,13 +1,13 @@
 """The building process: one request makes one file, so that a pass that crashes or grows takes nothing with it.
 
 {"do": "simplify" | "fp16" | "dynamic", "model", "out"}
-{"do": "calibrate", "model", "input", "rows", "out"}      rows .npy to ranges .json, for every method
+{"do": "calibrate", "model", "input", "rows", "places", "out"}      some rows to ranges .json, for every method
 {"do": "static", "model", "ranges", "method", "out"}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from edgeproof.core.errors import WorkerError
 from edgeproof.core.files import write_atomically
 from edgeproof.core.tensor import Array
+from edgeproof.fit.rows import Rows
 from edgeproof.measure.worker_loop import serve
 
 _Ranges = dict[str, dict[str, tuple[float, float]]]
@@ -48,7 +49,7 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
         case "calibrate":
             from edgeproof.optimize.calibrate import collect_ranges
 
-            found = collect_ranges(model, _samples(request["input"], Path(request["rows"])))
+            found = collect_ranges(model, _samples(request["input"], request["rows"], request["places"]))
             methods = {"minmax": found.minmax(), "percentile": found.percentile(99.99), "mse": found.mse()}
             write_atomically(request["out"], msgspec.json.encode(methods))
             return {"notes": []}
@@ -58,9 +59,10 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
     return {"notes": list(result.notes)}
 
 
-def _samples(name: str, rows: Path) -> Iterator[dict[str, Array]]:
-    for row in np.load(rows, mmap_mode="r"):
-        yield {name: np.asarray(row, dtype=np.float32)[None]}
+def _samples(name: str, file: str, places: Sequence[int]) -> Iterator[dict[str, Array]]:
+    rows = Rows(Path(file))
+    for place in places:
+        yield {name: np.asarray(rows[place], dtype=np.float32)[None]}
 
 
 if __name__ == "__main__":

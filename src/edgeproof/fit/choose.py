@@ -40,7 +40,8 @@ def ratio(a: Row, b: Row) -> tuple[float, float, float]:
 def choose(rows: Sequence[Row], budget: Budget) -> tuple[Row | None, list[ClauseVerdict]]:
     """The fastest row that meets every clause, and the verdicts to show (see FitResult.verdicts).
 
-    Where the measurements can't tell two apart, the smaller file wins, then fewer threads, then the smaller drop.
+    Where the measurements can't tell two apart, the smaller file wins, then fewer threads, then the smaller drop, then
+    the original.
     """
     verdicts = {
         row.id: judge(row, budget) for row in rows if row.run and row.run.blocks and row.status != "failed"
@@ -61,9 +62,7 @@ def choose(rows: Sequence[Row], budget: Budget) -> tuple[Row | None, list[Clause
     eligible = _finalists(eligible)
     fastest = eligible[0]
     ties = [row for row in eligible if row is fastest or _as_fast(row, fastest)]
-    chosen = min(
-        ties, key=lambda row: (round(row.size_mb or 0.0, 1), row.candidate.threads, _loss(row), row.id)
-    )
+    chosen = min(ties, key=lambda row: (*_cost(row), row is not rows[0], row.id))
     faster = ranked[: ranked.index(chosen)]
     held = [verdict for row in faster for verdict in verdicts[row.id] if verdict.verdict == UNDECIDED]
     return chosen, held[:1] + verdicts[chosen.id]
@@ -73,6 +72,10 @@ def _finalists(rows: Sequence[Row]) -> list[Row]:
     """Those that were measured to the end: one that the first measurements left behind has too little evidence."""
     processes = [len(row.run.cold_s) if row.run else 0 for row in rows]
     return [row for row, count in zip(rows, processes, strict=True) if count == max(processes)]
+
+
+def _cost(row: Row) -> tuple[float, int, float]:
+    return round(row.size_mb or 0.0, 1), row.candidate.threads, _loss(row)
 
 
 def _as_fast(row: Row, fastest: Row) -> bool:

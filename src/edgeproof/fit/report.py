@@ -13,17 +13,19 @@ from typing import Any
 from edgeproof.core.budget import METRICS, Budget
 from edgeproof.core.errors import BudgetError, BundleError
 from edgeproof.fit.plots import Point, Spread, legend, scatter, spreads
+from edgeproof.fit.report_method import method
 from edgeproof.fit.verdicts import PERCENTILES
 from edgeproof.fit.wording import (
+    TOLD,
     UNKNOWN,
     badge,
     drop,
     interval,
     known,
+    metric_name,
     percent,
     plain,
     signed,
-    span,
     threads,
     times,
     unit,
@@ -33,7 +35,6 @@ from edgeproof.measure.statistics import minimum_runs, percentile_interval
 Json = Mapping[str, Any]
 
 _ORDER = {"chosen": 0, "ok": 1, "refused": 2}
-_TOLD = ("p50", "p90", "p99")
 
 
 def render(evidence: Json) -> str:
@@ -64,13 +65,14 @@ def _page(evidence: Json) -> str:
         target=escape(evidence["target"]),
         asked=" ".join(f"<code>{escape(text.strip())}</code>" for text in evidence["asked"].split(",")),
         counts=_counts(rows),
+        metric=_heading(_metrics(rows)),
         verdicts=_verdicts(evidence),
         plots=_plots(evidence, rows, runs),
         candidates="\n".join(
             _candidate(number, row, evidence, runs.get(row["id"])) for number, row in enumerate(rows, 1)
         ),
         **_answer(evidence, rows),
-        **_method(evidence, runs),
+        **method(evidence, runs),
     )
     # A file name that is not UTF-8 comes with lone surrogates, which no page can hold.
     return page.encode("utf-8", "replace").decode("utf-8")
@@ -82,6 +84,16 @@ def _place(row: Json, chosen: str | None) -> tuple[int, float]:
 
 def _state(row: Json, chosen: str | None) -> str:
     return "chosen" if row["id"] == chosen else str(row["status"])
+
+
+def _metrics(rows: Sequence[Json]) -> list[str]:
+    """The names of the metrics that the candidates were judged by."""
+    return list(dict.fromkeys(str(row["metric"]["name"]) for row in rows if row["metric"]))
+
+
+def _heading(names: Sequence[str]) -> str:
+    name = metric_name(names[0]) if len(names) == 1 else "metric"
+    return escape(name if name != name.lower() else name.capitalize())
 
 
 def _counts(rows: Sequence[Json]) -> str:
@@ -140,9 +152,12 @@ def _tiles(row: Json, baseline: Json) -> str:
         tiles.append((name, unit(row[key], "MB"), lines))
     if metric := row["metric"]:
         told = f"95 % interval {interval(metric['ci'], signed)} %"
-        rates = f"{percent(metric['value'])} right, the original {percent(metric['baseline'])}"
+        rates = f"{percent(metric['value'])}, the original {percent(metric['baseline'])}"
         lines = ["same outputs as the original" if metric["same_outputs"] else told, rates]
-        tiles.append((f"Drop in {escape(metric['name'])}", drop(metric["drop"]), lines))
+        lines += [
+            f"{escape(metric_name(one['name']))}: {drop(one['drop'])}" for one in metric.get("others", ())
+        ]
+        tiles.append((f"Drop in {escape(metric_name(metric['name']))}", drop(metric["drop"]), lines))
     else:
         tiles.append(("Drop in accuracy", UNKNOWN, []))
     shown = (
@@ -206,7 +221,8 @@ def _candidate(number: int, row: Json, evidence: Json, run: Json | None) -> str:
         + (f'<p class="reason">{escape(row["reason"])}</p>' if row["reason"] else "")
         + (f"<details><summary>How it was made</summary><ul>{notes}</ul></details>" if notes else "")
     )
-    cells = [_percentile(row["latency_ms"][name], name, n) for name in _TOLD]
+    cells = [_percentile(row["latency_ms"][name], name, n) for name in TOLD]
+    mixed = len(_metrics(evidence["candidates"])) > 1
     ratio, metric = row["ratio"], row["metric"]
     if itself or not ratio or known(ratio[0]) is None:
         cells.append("1×" if itself else UNKNOWN)
@@ -214,7 +230,8 @@ def _candidate(number: int, row: Json, evidence: Json, run: Json | None) -> str:
         cells.append(f"{ratio[0]:.2f}×<small>{interval(ratio[1:], plain)}</small>")
     if metric:
         seen = "same outputs" if metric["same_outputs"] else interval(metric["ci"], signed)
-        cells += [f"{drop(metric['drop'])}<small>{seen}</small>", percent(metric["value"])]
+        name = f"<small>{escape(metric_name(metric['name']))}</small>" if mixed else ""
+        cells += [f"{drop(metric['drop'])}<small>{seen}</small>", percent(metric["value"]) + name]
     else:
         cells += [UNKNOWN, UNKNOWN]
     cells += [unit(row[key]) for key in ("size_mb", "rss_mb", "cold_s")]
@@ -317,7 +334,7 @@ def _lost(row: Json) -> Any:
 
 
 def _spread(number: int, row: Json, state: str, values: Sequence[float]) -> Spread:
-    marks = {name: row["latency_ms"][name] for name in _TOLD if known(row["latency_ms"][name]) is not None}
+    marks = {name: row["latency_ms"][name] for name in TOLD if known(row["latency_ms"][name]) is not None}
     told = ", ".join(f"{name} {plain(value)} ms" for name, value in marks.items())
     reach = f"{times(len(values), 'run')}, {plain(min(values))} to {plain(max(values))} ms"
     name = f"<b>{number}</b> <code>{escape(row['id'])}</code> <small>{reach}</small>"
@@ -339,59 +356,3 @@ def _drop_limit(asked: str) -> float | None:
     except BudgetError:
         return None
     return clause.limit if clause else None
-
-
-def _method(evidence: Json, runs: Mapping[str, Json]) -> dict[str, str]:
-    photos, measured = evidence["photos"], [run for run in runs.values() if run["blocks_ms"]]
-    meters = any(known(row["energy_mj"]) is not None for row in evidence["candidates"])
-    calibration = "There were too few photos to keep some apart for calibrating INT8 files."
-    if photos["calibration"]:
-        calibration = f"{times(photos['calibration'], 'other photo')} calibrated the INT8 files."
-    return {
-        "processes": span([len(run["cold_s"]) for run in measured]),
-        "rounds": span([len(run["blocks_ms"]) for run in measured]),
-        "runs": f"{sum(len(block) for run in measured for block in run['blocks_ms']):,}",
-        "views": f"{photos['views']:,}",
-        "photos": times(photos["evidence"], "photo"),
-        "calibration": calibration,
-        "duplicates": f"{times(photos['duplicates'], 'photo')} left out",
-        "skipped": _skipped(photos["skipped"]),
-        "energy": "Of one run; see the table." if meters else "Not measured: no sensor was read.",
-        "facts": _facts(evidence, runs),
-        "minimum": ", ".join(f"{minimum_runs(PERCENTILES[name]):,} for {name}" for name in _TOLD),
-    }
-
-
-def _skipped(skipped: Sequence[Json]) -> str:
-    if not skipped:
-        return "<p>No photo was skipped.</p>"
-    lines = "".join(
-        f"<li><code>{escape(one['path'])}</code> {escape(one['error']['message'])}</li>" for one in skipped
-    )
-    count = times(len(skipped), "photo")
-    return f"<details><summary>{count} skipped</summary><ul class=skipped>{lines}</ul></details>"
-
-
-def _facts(evidence: Json, runs: Mapping[str, Json]) -> str:
-    host = evidence["host"]
-    libraries = dict(host.get("libraries") or {})
-    infos = [run["info"] for run in runs.values() if run["info"]]
-    engines = {" ".join(str(info.get(key, "")) for key in ("name", "version", "provider")) for info in infos}
-    memory = known(host.get("memory_mb"))
-    facts: tuple[tuple[str, object], ...] = (
-        *((title, host.get(title.lower())) for title in ("Processor", "Board", "Cores", "Kernel", "Python")),
-        ("Instruction sets", ", ".join(host.get("isa") or ())),
-        ("Memory", None if memory is None else f"{memory / 1e3:.1f} GB"),
-        ("Frequency governor", host.get("governor")),
-        ("edgeproof", libraries.pop("edgeproof", None)),
-        ("Engine", ", ".join(sorted(engines))),
-        ("Libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())),
-        ("Seed", evidence["seed"]),
-        ("Duration of the fit", unit(evidence["seconds"], "s")),
-        ("Bundle", evidence["bundle"] or "none: nothing was chosen"),
-    )
-    unknown = '<span class="none">not known</span>'
-    return "".join(
-        f"<div><dt>{name}</dt><dd>{unknown if value in (None, '') else escape(str(value))}</dd></div>"
-        for name, value in facts
-    )

@@ -24,25 +24,31 @@ class Accuracy:
     """How a file compares with the original on the evidence photos.
 
     Attributes:
-        name: of the task's metric.
+        name: of the metric; of several, the one that decides.
+        unit: what the comparison counts, in the plural: photos, pairs, faces.
         value, baseline: the metric, 0 to 1, of the file and of the original.
         drop: the paired comparison; None where the file computes the same, so that nothing is to be estimated.
-        agreement: share of views where both answer the same.
+        agreement: how alike the answers are to the original's; None where that isn't told.
         differences: of the raw outputs.
         verdict: on the limit of the drop.
-        photos_needed: how many would settle it, where the verdict is "not enough evidence" and a number can be told.
-        outputs: the file's outputs for each evidence row.
+        needed: how many of `unit` would settle it, where the verdict is "not enough evidence" and a number can be told.
+        answers: the file's to each evidence row, as its task keeps them.
+        golden: its outputs for the first rows.
+        others: the metrics that don't decide.
     """
 
     name: str
+    unit: str
     value: float
     baseline: float
     drop: Drop | None
-    agreement: float
+    agreement: float | None
     differences: Sequence[OutputDifference]
     verdict: str
-    photos_needed: int | None
-    outputs: Mapping[str, Array] = field(repr=False)
+    needed: int | None
+    answers: Sequence[Any] = field(default=(), repr=False)
+    golden: Sequence[Mapping[str, Array]] = field(default=(), repr=False)
+    others: Sequence[Accuracy] = ()
 
     @property
     def ci(self) -> tuple[float, float]:
@@ -59,13 +65,15 @@ class Accuracy:
             "ci": list(self.ci),
             "n": self.drop.photos if self.drop else None,
             "verdict": self.verdict,
-            "photos_needed": self.photos_needed,
+            "unit": self.unit,
+            "needed": self.needed,
             "agreement": self.agreement,
             "same_outputs": self.drop is None,
             "views_lost": self.drop.lost if self.drop else 0,
             "views_gained": self.drop.gained if self.drop else 0,
             "p_value": self.drop.p_value if self.drop else None,
             "max_abs": max((one.max_abs for one in self.differences), default=None),
+            "others": [one.as_json() for one in self.others],
         }
 
 
@@ -170,14 +178,17 @@ class FitResult:
     """The answer of `fit`.
 
     Attributes:
+        task: what the network is for.
+        method: how accuracy was judged, in words.
         rows: every candidate, the baseline first.
         verdicts: in the order of speed: what held back candidates faster than the chosen one, then the chosen
             one's own; where nothing was chosen, the nearest candidate's.
         chosen: its id, or None when the budget can't be met.
-        nearest: for each clause that nothing met, the candidate that came nearest.
     """
 
     target: str
+    task: str
+    method: str
     budget: Budget
     rows: Sequence[Row]
     verdicts: Sequence[ClauseVerdict]
@@ -206,6 +217,8 @@ class FitResult:
         """CONTRACT's document, with more beside it."""
         return {
             "target": self.target,
+            "task": self.task,
+            "method": self.method,
             "asked": str(self.budget),
             "baseline": self.rows[0].id,
             "chosen": self.chosen,
@@ -217,8 +230,9 @@ class FitResult:
             "photos": {
                 "evidence": self.data.photos,
                 "calibration": self.data.calibration_photos,
-                "views": int(self.data.truth.size),
+                "views": len(self.data.places),
                 "duplicates": self.data.duplicates,
+                "left_out": self.data.left_out,
                 "skipped": [
                     {"path": printable(path), "error": error.as_json()} for path, error in self.data.skipped
                 ],

@@ -42,12 +42,15 @@ _MEMORY_SHARE = 0.8
 Progress = Callable[[str, int, int], None]
 
 
-def fit(
+def fit(  # noqa: PLR0913 - all but the model and its photos have a default and a name
     model: str | os.PathLike[str],
     *,
     data: str | os.PathLike[str],
     budget: str | Budget = "",
-    task: str = "orientation",
+    task: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    detector: str | None = None,
+    photos: int | None = None,
     threads: Sequence[int] | None = None,
     out: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
@@ -57,10 +60,17 @@ def fit(
     """Fit a network to a budget and seal the choice in a bundle.
 
     Arguments:
-        model: a task's name ("orientation") for its own network, or a file of any format in `edgeproof.formats`.
+        model: a task's name ("orientation") for its own network, a name of the catalogue, or a file of any format in
+            `edgeproof.formats`.
         data: a folder of photos; for orientation, photos that stand upright.
         budget: as in `edgeproof.core.budget`; accuracy is always gated (`drop<2%` unless it says otherwise).
-        task: what a model file is for.
+        task: orientation, detect, face-detection, face-recognition or attributes; None: what the catalogue says of the
+            network, else orientation.
+        labels: the truth of the photos. detect: a folder of YOLO's text, or COCO's JSON; face-detection: JSON of
+            boxes; face-recognition: CSV of pairs; attributes: CSV of crops; see the commands that evaluate. None: the
+            original's answers take its place.
+        detector: what finds the faces for face-recognition and attributes; None for the catalogue's default.
+        photos: at the most; None for 400, with pairs 2,000.
         threads: numbers of threads to try; None for 1 and all cores.
         out: the bundle; None for `NAME.edge` here. Written only when the budget can be met.
         report: the page; None for `report.html` beside the bundle, as `NAME.report.html`.
@@ -69,7 +79,7 @@ def fit(
 
     Raises:
         BudgetError, NotFoundError, UnknownNameError: asked for in a way we can't take.
-        DataError: no photo can be used. ModelError: the network can't be used.
+        DataError: no photo can be used, or labels that don't fit. ModelError: the network can't be used.
         MissingExtraError: onnx is not installed. StorageError: the disk is full, or not ours to write to.
     """
     require("onnx", extra="fit", purpose="Fitting a network")
@@ -78,31 +88,40 @@ def fit(
     counts = sorted({1, *(threads or (usable_cores(),))})
     if counts[0] < 1:
         raise UsageError(f"threads is {counts[0]}.", hint="Use 1 or more; one thread a core at the most.")
+    if photos is not None and photos < 1:
+        raise UsageError(f"photos is {photos}.", hint="Use 1 or more; a few hundred decide most clauses.")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="edgeproof-fit-") as folder:
         work = Path(folder)
-        target = find_target(model, task, work)
+        known = None if labels is None else Path(labels)
+        target = find_target(model, task, work, data=Path(data), labels=known, detector=detector)
         bundle = Path(out) if out is not None else Path(f"{target.name}.edge")
         page = Path(report) if report is not None else bundle.with_suffix(".report.html")
         check_place(bundle)
         check_writable(page)
-        photos = gather(
-            target.task,
-            Path(data),
-            work,
-            seed=seed,
-            workers=usable_cores(),
-            progress=lambda done, total: progress("reading photos", done, total),
-        )
-        rows = _race(target, photos, limits, counts, work, host, seed, progress)
+        try:
+            gathered = gather(
+                target.task,
+                Path(data),
+                work,
+                most=photos,
+                seed=seed,
+                workers=usable_cores(),
+                progress=lambda done, total: progress("reading photos", done, total),
+            )
+        finally:
+            target.task.close()
+        rows = _race(target, gathered, limits, counts, work, host, seed, progress)
         chosen, verdicts = choose(rows, limits)
         result = FitResult(
             target=target.name,
+            task=target.task.name,
+            method=target.task.method,
             budget=limits,
             rows=rows,
             verdicts=verdicts,
             chosen=chosen.id if chosen else None,
-            data=photos,
+            data=gathered,
             host=msgspec.to_builtins(host),
             seconds=time.monotonic() - started,
             seed=seed,
@@ -136,7 +155,7 @@ def _race(
     runs = _alive(rows)
 
     steps.start("first measurements", len(runs) * (1 + _SCREEN_ROUNDS))
-    inputs = {target.input: photos.evidence}
+    inputs = {target.input: photos.timing}
     measure(runs, inputs, rounds=_SCREEN_ROUNDS, seed=seed, memory_mb=memory, progress=steps.step)
     _note_failures(rows)
     refuse_slower(rows)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgeproof._version import __version__
 from edgeproof.bundles.bundle import Bundle, Golden, pack
 from edgeproof.bundles.manifest import FORMAT, EngineNeed, Manifest
-from edgeproof.core.softmax import softmax
 from edgeproof.core.tensor import Array
 from edgeproof.fit.result import FitResult, Row
+from edgeproof.fit.rows import Rows
 from edgeproof.fit.target import Target
-from edgeproof.verify.calibration import match_temperature
 
-_GOLDEN_ROWS = 4
+# Of what is replayed: outputs of a detector take megabytes a row.
+_BYTES = 4 << 20
 
 
 def seal(result: FitResult, target: Target, chosen: Row, path: Path) -> Bundle:
@@ -29,17 +29,14 @@ def seal(result: FitResult, target: Target, chosen: Row, path: Path) -> Bundle:
     assert chosen.built is not None
     assert chosen.run is not None
     assert chosen.accuracy is not None
-    rows: Array = np.load(result.data.evidence, mmap_mode="r")[:_GOLDEN_ROWS]
-    golden = Golden(
-        inputs={target.input: np.asarray(rows, dtype=np.float32)},
-        outputs={name: array[:_GOLDEN_ROWS] for name, array in chosen.accuracy.outputs.items()},
-    )
+    baseline = result.rows[0].accuracy
+    assert baseline is not None
     manifest = Manifest(
         format=FORMAT,
         digest="",
         name=target.name,
         task=target.task.name,
-        settings=_settings(result, target, chosen),
+        settings=target.task.settings(baseline.answers, chosen.accuracy.answers),
         model="model.onnx",
         engine=EngineNeed(
             name=chosen.candidate.engine,
@@ -58,20 +55,26 @@ def seal(result: FitResult, target: Target, chosen: Row, path: Path) -> Bundle:
         host=result.host,
     )
     return pack(
-        path, manifest, model=chosen.built.model.read_bytes(), golden=golden, evidence=result.evidence()
+        path,
+        manifest,
+        model=chosen.built.model.read_bytes(),
+        golden=_golden(result, target, chosen.accuracy.golden),
+        evidence=result.evidence(),
     )
 
 
-def _settings(result: FitResult, target: Target, chosen: Row) -> dict[str, float]:
-    """The task's settings, with the temperature at which the chosen file is as confident as the original.
-
-    The original's calibration was fitted on far more photos than are here, so its probabilities are the
-    target, not these photos' labels.
-    """
-    settings: dict[str, Any] = target.task.settings()
-    baseline = result.rows[0].accuracy
-    if "temperature" in settings and baseline and chosen.accuracy and chosen.accuracy.drop:
-        (name,) = chosen.accuracy.outputs
-        wanted = softmax(baseline.outputs[name], settings["temperature"])
-        settings["temperature"] = round(match_temperature(chosen.accuracy.outputs[name], wanted), 4)
-    return settings
+def _golden(result: FitResult, target: Target, outputs: Sequence[Mapping[str, Array]]) -> Golden:
+    """Of the first evidence rows as many as have one shape and are not too large."""
+    rows = Rows(result.data.rows)[result.data.first :][: len(outputs)]
+    shapes = [
+        (row.shape, [array.shape for array in found.values()])
+        for row, found in zip(rows, outputs, strict=True)
+    ]
+    size = sum(array.nbytes for array in outputs[0].values())
+    count = 1
+    while count < min(len(outputs), _BYTES // max(1, size)) and shapes[count] == shapes[0]:
+        count += 1
+    return Golden(
+        inputs={target.input: np.stack(rows[:count]).astype(np.float32)},
+        outputs={name: np.concatenate([found[name] for found in outputs[:count]]) for name in outputs[0]},
+    )

@@ -41,8 +41,8 @@ def _judge(row: Row, clause: Clause) -> ClauseVerdict:
     elif clause.metric == "drop" and row.accuracy:
         value = row.accuracy.drop.drop if row.accuracy.drop else 0.0
         ci = row.accuracy.ci
-        if row.accuracy.photos_needed and row.accuracy.drop:
-            needed = f"about {row.accuracy.photos_needed:,} photos, had {row.accuracy.drop.photos:,}"
+        if row.accuracy.needed and row.accuracy.drop:
+            needed = f"about {row.accuracy.needed:,} {row.accuracy.unit}, had {row.accuracy.drop.photos:,}"
     return ClauseVerdict(
         clause=clause.text,
         candidate=row.id,

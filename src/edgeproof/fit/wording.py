@@ -8,6 +8,10 @@ from html import escape
 from typing import Any
 
 UNKNOWN = '<span class="none">not measured</span>'
+# The percentiles that are told of every candidate.
+TOLD = ("p50", "p90", "p99")
+# What metrics are called in writing; others are called what they are.
+_METRICS = {"map": "mAP", "ap50": "AP50"}
 _SIGNS = {"pass": "✓", "fail": "✗", "not enough evidence": "?", "not measured": "–"}
 
 
@@ -65,6 +69,11 @@ def span(counts: Sequence[int]) -> str:
 def threads(row: Mapping[str, Any]) -> str:
     """A candidate's number of threads."""
     return times(row["threads"], "thread")
+
+
+def metric_name(name: str) -> str:
+    """A metric as people write it."""
+    return _METRICS.get(name, name)
 
 
 def badge(text: str) -> str:

@@ -45,6 +45,7 @@ def letterbox(
     *,
     scale: float | None = None,
     stretch: bool = False,
+    gap: float = _GAP,
 ) -> tuple[NDArray[np.uint8], Letterbox]:
     """Put a picture into a frame, as large as it fits, resampled once (bilinear; by area where it shrinks).
 
@@ -54,6 +55,7 @@ def letterbox(
         fill: grey level or RGB of the rest of the frame.
         scale: how much larger the picture gets, at the most; None: as large as it fits.
         stretch: fill the whole frame instead, without keeping the picture's shape; `scale` then counts for nothing.
+        gap: a picture this many times larger than wanted is first made smaller by whole steps; 1 is fastest.
 
     Returns:
         uint8 (height, width, 3), and where the picture lies in it.
@@ -73,7 +75,7 @@ def letterbox(
     size = (min(width, max(1, round(wide * wanted))), min(height, max(1, round(high * wanted))))
     size = (width, height) if stretch else size
     place = Letterbox((size[0] / wide, size[1] / high), (wide, high))
-    picture = _resized(pixels, size)
+    picture = _resized(pixels, size, gap)
     if size == (width, height):
         return picture, place
     frame = np.empty((height, width, 3), np.uint8)
@@ -82,18 +84,18 @@ def letterbox(
     return frame, place
 
 
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, int], gap: float) -> NDArray[np.uint8]:
     if size == (pixels.shape[1], pixels.shape[0]):
         return np.ascontiguousarray(pixels)
     if pixels.size < _LARGE:
-        return _with_pillow(pixels, size)
+        return _with_pillow(pixels, size, gap)
     # Pillow keeps a colour picture in four bytes a pixel, twice: colour by colour it takes a tenth of that.
     made = np.empty((size[1], size[0], 3), np.uint8)
     for colour in range(3):
-        made[..., colour] = _with_pillow(pixels[..., colour], size)
+        made[..., colour] = _with_pillow(pixels[..., colour], size, gap)
     return made
 
 
-def _with_pillow(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _with_pillow(pixels: NDArray[np.uint8], size: tuple[int, int], gap: float) -> NDArray[np.uint8]:
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=_GAP))
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=gap))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeproof.core.errors import InputError, ModelError, UsageError
 from edgeproof.core.faces import Floats
-from edgeproof.core.protocols import Example, Pixels, Prepared
+from edgeproof.core.protocols import Pixels, Prepared
 from edgeproof.core.tensor import Array, TensorSpec
 from edgeproof.imaging.align import SIDE
 
@@ -98,26 +98,6 @@ class FaceRecognitionTask:
         """One face's raw vector to float32 (D,) of length 1."""
         raw = np.asarray(next(iter(outputs.values())), dtype=np.float32)
         return np.asarray(unit_vectors(raw.reshape(1, -1))[0])
-
-    def examples(self, pixels: Pixels) -> Sequence[Example]:  # noqa: ARG002
-        """None: a face alone has no right answer.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError(
-            "Face recognition is judged on pairs of pictures, not on single ones.",
-            hint="See how right it is with: edgeproof faces verify --pairs CSV --images DIR",
-        )
-
-    def score(self, outputs: Mapping[str, Array], truth: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ARG002
-        """See `examples`.
-
-        Raises:
-            UsageError: always.
-        """
-        self.examples(np.zeros((0, 0, 3), np.uint8))
-        raise AssertionError
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """One input float32 (N, 3, S, S) or (N, S, S, 3), and an output (N, D).

@@ -105,6 +105,33 @@ def curves(pictures: Sequence[Found], thresholds: Sequence[float] = (0.5,)) -> l
     return [_curve(scores[order], level[order], truths) for level in right]
 
 
+def resampled_area(
+    pictures: Sequence[Found], weights: NDArray[np.int64], overlap: float = 0.5
+) -> NDArray[np.float64]:
+    """The exact average precision over resamples of the pictures.
+
+    Arguments:
+        weights: (resamples, pictures), how often each counts.
+
+    Returns:
+        (resamples,); 0 where one has no box to find.
+    """
+    counts = [len(picture.scores) for picture in pictures]
+    scores = np.concatenate([np.sort(picture.scores)[::-1] for picture in pictures]).astype(np.float64)
+    right = np.concatenate([match(picture, (overlap,))[0] for picture in pictures])
+    order = np.argsort(-scores, kind="stable")
+    of, right = np.repeat(np.arange(len(pictures)), counts)[order], right[order]
+    truths = weights @ np.array([len(picture.truth) for picture in pictures])
+    areas = np.zeros(len(weights))
+    for row, (weight, there) in enumerate(zip(weights, truths, strict=True)):
+        drawn = weight[of]
+        hits, found = np.cumsum(drawn * right), np.cumsum(drawn)
+        precision = hits / np.maximum(found, 1)
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        areas[row] = float((envelope * drawn * right).sum()) / there if there else 0.0
+    return areas
+
+
 def _curve(scores: NDArray[np.float64], right: NDArray[np.bool_], truths: int) -> Curve:
     hits = np.cumsum(right)
     return Curve(scores, hits / np.arange(1, len(hits) + 1), hits / truths, truths)

@@ -24,6 +24,7 @@ OVERLAPS = np.linspace(0.5, 0.95, 10)
 SIZES = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _MOST = 100
+_AT_ONCE = 2_000_000  # numbers in one array of resamples: some 16 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +115,11 @@ def mean_average_precision(pictures: Sequence[Answered]) -> MeanAveragePrecision
     Raises:
         DataError: there is no picture, or no box in any.
     """
-    classes = sorted({int(one) for picture in pictures for one in picture.truth.classes})
-    if not classes:
-        raise DataError("There is no box to find in any picture.", hint="Check the labels and their names.")
-    pairs: dict[int, list[_Pair]] = {one: [] for one in classes}
-    for picture in pictures:
-        for one in set(picture.truth.classes.tolist()) | (set(picture.classes.tolist()) & pairs.keys()):
-            pairs[one].append(_pair(picture, one))
+    pairs = _by_class(pictures)
+    classes = list(pairs)
     curves: dict[str, dict[int, Floats]] = {}
     for name, limits in SIZES.items():
-        found = {one: _precision([_judge(pair, limits) for pair in pairs[one]]) for one in classes}
+        found = {one: _precision([_judge(pair, limits) for _, pair in pairs[one]]) for one in classes}
         curves[name] = {one: value for one, value in found.items() if value is not None}
     whole = curves["all"]
     per_class = {one: float(value.mean()) for one, value in whole.items()}
@@ -136,6 +132,72 @@ def mean_average_precision(pictures: Sequence[Answered]) -> MeanAveragePrecision
         per_class_50={one: float(value[0].mean()) for one, value in whole.items()},
         boxes=sum(_count(picture.truth) for picture in pictures),
     )
+
+
+def resampled_map(pictures: Sequence[Answered], weights: NDArray[np.int64]) -> Floats:
+    """`mean_average_precision(...).map` over resamples of the pictures.
+
+    Arguments:
+        weights: (resamples, pictures), how often each counts.
+
+    Returns:
+        (resamples,); a class without a box in a resample is left out of its mean, and a resample without any is 0.
+
+    Raises:
+        DataError: there is no picture, or no box in any.
+    """
+    total, counted = np.zeros(len(weights)), np.zeros(len(weights))
+    for found in _by_class(pictures).values():
+        of = [place for place, _ in found]
+        parts = [_judge(pair, SIZES["all"]) for _, pair in found]
+        truths = weights[:, of] @ np.array([part.truths for part in parts])
+        drawn = np.repeat(weights[:, of], [len(part.scores) for part in parts], axis=1)
+        order = np.argsort(-np.concatenate([part.scores for part in parts]), kind="stable")
+        right = np.concatenate([part.right for part in parts], axis=1)[:, order]
+        ignored = np.concatenate([part.ignored for part in parts], axis=1)[:, order]
+        rows = np.flatnonzero(truths)
+        for some in np.array_split(rows, 1 + rows.size * right.size // _AT_ONCE):
+            total[some] += _resampled_precision(
+                right & ~ignored, ~right & ~ignored, drawn[some][:, order], truths[some]
+            )
+        counted += truths > 0
+    means: Floats = np.divide(total, counted, out=np.zeros_like(total), where=counted > 0)
+    return means
+
+
+def _resampled_precision(
+    right: Flags, wrong: Flags, drawn: NDArray[np.int64], truths: NDArray[np.int64]
+) -> Floats:
+    """The mean of `_precision` in each resample, where each detection counts as often as its picture was drawn.
+
+    Arguments:
+        right, wrong: (overlaps, N), best first.
+        drawn: (resamples, N).
+        truths: (resamples,), above 0.
+    """
+    # Only where recall rises is precision read: at the detections that are right at some overlap.
+    hits = np.flatnonzero(right.any(axis=0))
+    if not len(hits):
+        return np.zeros(len(drawn))
+    good, bad = (np.cumsum(flags * drawn[:, None], axis=2)[..., hits] for flags in (right, wrong))
+    precision = good / np.maximum(good + bad, np.spacing(1))
+    envelope = np.maximum.accumulate(precision[..., ::-1], axis=2)[..., ::-1]
+    reached = np.searchsorted(_RECALLS, good / truths[:, None, None], side="right")
+    points = np.diff(reached, axis=2, prepend=0)
+    means: Floats = (envelope * points).sum(axis=(1, 2)) / (len(OVERLAPS) * len(_RECALLS))
+    return means
+
+
+def _by_class(pictures: Sequence[Answered]) -> dict[int, list[tuple[int, _Pair]]]:
+    """What was found of each class that there is, and what there is: of each picture by its place."""
+    classes = sorted({int(one) for picture in pictures for one in picture.truth.classes})
+    if not classes:
+        raise DataError("There is no box to find in any picture.", hint="Check the labels and their names.")
+    pairs: dict[int, list[tuple[int, _Pair]]] = {one: [] for one in classes}
+    for place, picture in enumerate(pictures):
+        for one in set(picture.truth.classes.tolist()) | (set(picture.classes.tolist()) & pairs.keys()):
+            pairs[one].append((place, _pair(picture, one)))
+    return pairs
 
 
 def _mean(values: Sequence[Floats]) -> float | None:

@@ -24,7 +24,7 @@ class Drop:
     """What a candidate lost in accuracy, with its confidence interval; rates are fractions, 0.01 for 1 point.
 
     Attributes:
-        drop: mean of the baseline less mean of the candidate; below 0 where the candidate is better.
+        drop: figure of the baseline less that of the candidate; below 0 where the candidate is better.
         low: lower end of the interval.
         high: upper end of the interval.
         confidence: of the interval.
@@ -35,6 +35,8 @@ class Drop:
         changed: mean absolute change of a view; (lost + gained) / views for right and wrong.
         effective_views: as many independent views would say as much as these.
         p_value: of the exact two-sided sign test over photos, against "as many lose as gain".
+        spread: the standard error of a bootstrap; None where the views' own changes tell it. With it, lost, gained,
+            changed and p_value are None.
     """
 
     drop: float
@@ -43,14 +45,21 @@ class Drop:
     confidence: float
     photos: int
     views: int
-    lost: int
-    gained: int
-    changed: float
+    lost: int | None
+    gained: int | None
+    changed: float | None
     effective_views: float
-    p_value: float
+    p_value: float | None
+    spread: float | None = None
 
 
-def paired_drop(baseline: ArrayLike, candidate: ArrayLike, confidence: float = 0.95) -> Drop:
+def paired_drop(
+    baseline: ArrayLike,
+    candidate: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    members: ArrayLike | None = None,
+) -> Drop:
     """Compare two networks on the same views of the same photos.
 
     The interval is the score interval for the difference of paired proportions (Tango 1998, "Equivalence
@@ -66,6 +75,10 @@ def paired_drop(baseline: ArrayLike, candidate: ArrayLike, confidence: float = 0
         baseline: (photos, views), 1 for right and 0 for wrong, or a score from 0 to 1; bool or numbers.
         candidate: the same, of the same views in the same places.
         confidence: a fraction.
+        members: (photos, m), for "photos" that are groups of pictures, such as pairs: the numbers of the pictures of
+            each. Groups that share a picture are not independent; the sample counts as much less as the variance with
+            their products in it is larger than without (Aronow et al. 2015, "Cluster-robust variance estimation for
+            dyadic data").
 
     Raises:
         DataError: no photos, or no views.
@@ -93,6 +106,8 @@ def paired_drop(baseline: ArrayLike, candidate: ArrayLike, confidence: float = 0
     drop, changed = float(change.mean()), float(np.abs(change).mean())
     graded = bool(((before % 1.0 != 0.0) | (after % 1.0 != 0.0)).any())
     effective = _effective_views(change, graded=graded)
+    if members is not None:
+        effective /= _shared_pictures(change.mean(axis=1), np.asarray(members, np.intp))
     low, high = _score_interval(drop, changed, effective, confidence)
     return Drop(
         drop=drop,
@@ -132,8 +147,7 @@ def judge_drop(drop: Drop, limit: float) -> tuple[Verdict, int | None]:
         return "fail", None
 
     def settles(photos: int) -> bool:
-        effective = drop.effective_views * photos / drop.photos
-        low, high = _score_interval(drop.drop, drop.changed, effective, drop.confidence)
+        low, high = _interval_of(drop, photos)
         return high < limit or low > limit
 
     low, high = drop.photos, _MOST_PHOTOS
@@ -143,6 +157,38 @@ def judge_drop(drop: Drop, limit: float) -> tuple[Verdict, int | None]:
         middle = (low + high) // 2
         low, high = (low, middle) if settles(middle) else (middle, high)
     return "not enough evidence", high
+
+
+def _interval_of(drop: Drop, photos: int) -> tuple[float, float]:
+    """The interval that as many photos would give if the rates stay as seen."""
+    if drop.spread is not None:
+        return spread_interval(drop.drop, drop.spread, drop.photos, photos, drop.confidence)
+    assert drop.changed is not None
+    effective = drop.effective_views * photos / drop.photos
+    return _score_interval(drop.drop, drop.changed, effective, drop.confidence)
+
+
+def spread_interval(
+    drop: float, spread: float, seen: int, photos: int, confidence: float
+) -> tuple[float, float]:
+    """The interval on `photos` photos of a drop whose standard error on `seen` of them is `spread`.
+
+    One photo unlike all that were seen could move the figure by 1 / photos, which is added to the error's square.
+    """
+    error = math.sqrt(spread**2 * seen / photos + 1.0 / photos**2)
+    reach = -NormalDist().inv_cdf((1.0 - confidence) / 2.0) * error
+    return drop - reach, drop + reach
+
+
+def _shared_pictures(change: NDArray[np.float64], members: NDArray[np.intp]) -> float:
+    """How many times the variance of independent groups that of groups which share pictures is; at least 1."""
+    away = change - change.mean()
+    alone = float((away**2).sum())
+    sums = np.zeros(int(members.max(initial=-1)) + 1)
+    np.add.at(sums, members, away[:, None])
+    # Each picture's sum squared has all products of the groups it is in; a group itself is in that of each member.
+    together = float((sums**2).sum()) - (members.shape[1] - 1) * alone
+    return max(1.0, together / alone) if alone > 0 else 1.0
 
 
 def _score_interval(drop: float, changed: float, n: float, confidence: float) -> tuple[float, float]:

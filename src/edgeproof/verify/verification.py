@@ -115,20 +115,34 @@ def _numbered(folds: Sequence[Any]) -> NDArray[np.intp]:
     return np.asarray(np.random.default_rng(0).permutation(np.arange(len(numbers)) % count), dtype=np.intp)
 
 
+def right_by_folds(similarities: ArrayLike, same: ArrayLike, folds: Sequence[Any]) -> Booleans:
+    """Whether each pair is told right, at the threshold that is best on all other folds.
+
+    A pair without a similarity is wrong. Arguments and errors are those of `verify`.
+    """
+    values, truth = np.asarray(similarities, np.float64), np.asarray(same, np.bool_)
+    return _right(values, truth, _numbered(folds))
+
+
 def _by_folds(values: Doubles, truth: Booleans, folds: NDArray[np.intp]) -> Doubles:
-    accuracies = []
+    right = _right(values, truth, folds)
+    return np.array([right[folds == fold].mean() for fold in range(folds.max() + 1)])
+
+
+def _right(values: Doubles, truth: Booleans, folds: NDArray[np.intp]) -> Booleans:
+    known = ~np.isnan(values)
+    right = np.zeros(len(values), np.bool_)
     for fold in range(folds.max() + 1):
         here = folds == fold
-        others = ~here & ~np.isnan(values)
+        others = ~here & known
         if not others.any():
             raise DataError(
                 f"No pair outside the fold {fold} could be compared, so it has no threshold.",
                 hint="Give pairs in at least two folds, or all in one.",
             )
         threshold = best_threshold(values[others], truth[others])
-        right = (values[here] >= threshold) == truth[here]
-        accuracies.append((right & ~np.isnan(values[here])).mean())
-    return np.array(accuracies)
+        right[here] = ((values[here] >= threshold) == truth[here]) & known[here]
+    return right
 
 
 def best_threshold(similarities: ArrayLike, same: ArrayLike) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,46 +11,9 @@ import pytest
 from edgeproof.core.errors import InputError, NotFoundError, UsageError
 from edgeproof.tasks.detection import ObjectDetector
 from edgeproof.tasks.detection.open import Wish
+from tasks.detection.small_detector import small_detector
 
-onnx: Any = pytest.importorskip("onnx", reason="needs onnx, to make networks")
-_CHANNELS = 5 + 2
-
-
-def _network(
-    path: Path, shape: tuple[int | str, ...], *, kind: str = "FLOAT", last: bool = False, bias: float = 0.95
-) -> Path:
-    """A map of stride 16 that answers an object in every cell, of class 1 where the picture is bright there."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    weight = np.zeros((_CHANNELS, 3, 16, 16), np.float32)
-    weight[6] = 1 / (3 * 256) / (255 if kind == "UINT8" else 1)
-    offset = np.array([bias, 0, 0, -4, -4, 0.5, 0], np.float32)
-    dtype = np.float16 if kind == "FLOAT16" else np.float32
-    nodes, name = [], "x"
-    if last:
-        nodes.append(helper.make_node("Transpose", [name], ["t"], perm=[0, 3, 1, 2]))
-        name = "t"
-    if kind == "UINT8":
-        nodes.append(helper.make_node("Cast", [name], ["c"], to=TensorProto.FLOAT))
-        name = "c"
-    nodes.append(helper.make_node("Conv", [name, "w", "b"], ["y"], kernel_shape=[16, 16], strides=[16, 16]))
-    stored = [
-        numpy_helper.from_array(weight.astype(dtype), "w"),
-        numpy_helper.from_array(offset.astype(dtype), "b"),
-    ]
-    sizes = [
-        size // 16 if isinstance(size, int) else f"{size}16" for size in (shape[1:3] if last else shape[2:])
-    ]
-    out = TensorProto.FLOAT16 if kind == "FLOAT16" else TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", getattr(TensorProto, kind), shape)],
-        [helper.make_tensor_value_info("y", out, [shape[0], _CHANNELS, *sizes])],
-        stored,
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
+pytest.importorskip("onnx", reason="needs onnx, to make networks")
 
 
 def _bright_right(width: int = 128, height: int = 64) -> np.ndarray:
@@ -73,7 +35,7 @@ def _bright_right(width: int = 128, height: int = 64) -> np.ndarray:
     ],
 )
 def test_every_kind_of_input(tmp_path: Path, shape: tuple[int | str, ...], kind: str, last: bool) -> None:
-    model = _network(tmp_path / "n.onnx", shape, kind=kind, last=last)
+    model = small_detector(tmp_path / "n.onnx", shape, kind=kind, last=last)
     wish = Wish(model, confidence=0.4, iou=0.99, long_side=128)
     with ObjectDetector(wish) as detector:
         _, task = detector.open()
@@ -91,7 +53,7 @@ def test_every_kind_of_input(tmp_path: Path, shape: tuple[int | str, ...], kind:
 
 
 def test_threads_share_one_detector(tmp_path: Path) -> None:
-    model = _network(tmp_path / "n.onnx", (1, 3, 64, 128))
+    model = small_detector(tmp_path / "n.onnx", (1, 3, 64, 128))
     random = np.random.default_rng(0)
     pictures = [
         random.integers(0, 256, (int(h), int(w), 3), dtype=np.uint8)
@@ -106,7 +68,7 @@ def test_threads_share_one_detector(tmp_path: Path) -> None:
 
 
 def test_a_network_that_answers_nan_says_so(tmp_path: Path) -> None:
-    model = _network(tmp_path / "n.onnx", (1, 3, 64, 128), bias=float("nan"))
+    model = small_detector(tmp_path / "n.onnx", (1, 3, 64, 128), bias=float("nan"))
     with ObjectDetector(Wish(model)) as detector, pytest.raises(InputError, match="not finite"):
         detector.detect(_bright_right())
 
@@ -115,7 +77,7 @@ def test_a_network_that_answers_nan_says_so(tmp_path: Path) -> None:
     "pixels", [np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3))]
 )
 def test_what_is_no_picture(tmp_path: Path, pixels: np.ndarray) -> None:
-    with ObjectDetector(Wish(_network(tmp_path / "n.onnx", (1, 3, 64, 128)))) as detector:
+    with ObjectDetector(Wish(small_detector(tmp_path / "n.onnx", (1, 3, 64, 128)))) as detector:
         with pytest.raises(InputError):
             detector.detect(pixels)
         assert len(detector.detect(_bright_right(1, 1))) >= 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,8 +19,9 @@ from edgeproof.tasks.detection import DetectionTask
 from edgeproof.tasks.detection.decoder import Candidates, Form
 from edgeproof.tasks.detection.frame import place, tensor_of
 from edgeproof.tasks.detection.names import chosen_names, coco_names, names_of, read_labels
-from edgeproof.tasks.detection.open import class_numbers
+from edgeproof.tasks.detection.open import Wish, class_numbers, task_of
 from edgeproof.tasks.detection.task import Layout, layout_of
+from edgeproof.tasks.network import Network
 
 
 @dataclass(frozen=True)
@@ -226,3 +228,28 @@ def test_classes_by_name_or_number() -> None:
     for wanted, names in ((("dgo",), ("cat", "dog")), (("2",), ("cat", "dog")), (("cat",), None)):
         with pytest.raises(UnknownNameError):
             class_numbers(wanted, names)
+
+
+def test_a_bundle_sees_pictures_as_its_network_did() -> None:
+    """Its manifest holds numbers only: the family, the colours and the normalisation come back from them."""
+    specs = (
+        (TensorSpec("images", ("N", 3, 416, 416), "float32"),),
+        (TensorSpec("output", ("N", 3549, 85), "float32"),),
+    )
+    engine: Any = SimpleNamespace(inputs=specs[0], outputs=specs[1])
+    said = {
+        "family": "yolox",
+        "colour": "RGB",
+        "mean": [1.0, 2.0, 3.0],
+        "std": [4.0, 5.0, 6.0],
+        "confidence": 0.4,
+    }
+    original = task_of(Network(engine, Path("a.bin"), "a", said), Wish("a"))
+    assert original.form == Form((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), bgr=False)
+    again = task_of(Network(engine, Path("a.bin"), "a", original.settings()), Wish("a"))
+    assert (again.decoder, again.form, again.least, again.names) == (
+        original.decoder,
+        original.form,
+        0.4,
+        original.names,
+    )

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from edgeproof.imaging.decode import decode
-from edgeproof.library.faces.evaluate import LEAST, Boxes, evaluate_detector, read_boxes
+from edgeproof.library.faces.evaluate import LEAST, evaluate_detector
 from edgeproof.tasks.face_detection import FaceDetector
 from edgeproof.verify.average_precision import Found, curves
+from edgeproof.verify.face_boxes import Boxes, read_boxes
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 # Every picture for every network takes minutes on a slow core: benchmarks/faces_detection.py does that. One face

@@ -192,14 +192,16 @@ def test_it_opens_again_after_it_was_closed(yunet: Path, pixels: np.ndarray) -> 
 
 
 def test_what_a_manifest_keeps_makes_the_same_task(shared: Path) -> None:
-    from edgeproof.tasks.face_detection.open import Wish, _task
+    from edgeproof.tasks.face_detection.open import Wish, task_of
+    from edgeproof.tasks.network import Network
 
     wish = Wish(None, "onnxruntime", {}, 1, None, None, None, None)
     with FaceDetector(shared / "models/yunet-n-640.onnx", confidence=0.6, long_side=500) as detector:
         engine, task = detector.open()
         kept = task.settings()
         assert all(isinstance(value, float) for value in kept.values())
-        assert _task(engine, wish, kept).settings() == kept
+        network = Network(engine, Path("yunet.onnx"), "yunet", kept)
+        assert task_of(network, wish).settings() == kept
         task.check(engine.inputs, engine.outputs)
 
 

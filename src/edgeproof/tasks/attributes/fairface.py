@@ -71,6 +71,10 @@ class FairFace:
             gender=softmax(finite(outputs, self.gender), self.gender_temperature),
         )
 
+    def settings(self) -> dict[str, float]:
+        """See `Family.settings`."""
+        return {"age_temperature": self.age_temperature, "gender_temperature": self.gender_temperature}
+
     def with_settings(self, settings: Mapping[str, Any]) -> FairFace:
         """See `Family.with_settings`: a bundle has temperatures of its own."""
         return FairFace(

@@ -79,6 +79,10 @@ class Family(Protocol):
         """The family with what the catalogue or a bundle says of one network."""
         ...
 
+    def settings(self) -> dict[str, float]:
+        """What a manifest keeps of it, as `with_settings` takes it."""
+        ...
+
     def prepare(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Squares uint8 (N, side, side, 3) RGB to what the network takes."""
         ...

@@ -69,9 +69,14 @@ class LeviHassner:
             return None
         return cls(outputs[0].name, 8 in found)
 
+    def settings(self) -> dict[str, float]:
+        """See `Family.settings`."""
+        return {f"mean_{channel}": value for channel, value in enumerate(self.mean)}
+
     def with_settings(self, settings: Mapping[str, Any]) -> LeviHassner:
-        """See `Family.with_settings`: the catalogue has the authors' mean."""
-        blue, green, red = map(float, settings.get("mean", self.mean))
+        """See `Family.with_settings`: the catalogue has the authors' mean, a bundle each channel's."""
+        own = [settings.get(f"mean_{channel}", value) for channel, value in enumerate(self.mean)]
+        blue, green, red = map(float, settings.get("mean", own))
         return replace(self, mean=(blue, green, red))
 
     def prepare(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

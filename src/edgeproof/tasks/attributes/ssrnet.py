@@ -59,6 +59,10 @@ class SsrNet:
             return None
         return cls(outputs[0].name, last)
 
+    def settings(self) -> dict[str, float]:
+        """See `Family.settings`: nothing of it varies."""
+        return {}
+
     def with_settings(self, settings: Mapping[str, Any]) -> SsrNet:  # noqa: ARG002
         """See `Family.with_settings`: nothing of it varies."""
         return self

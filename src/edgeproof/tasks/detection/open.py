@@ -56,18 +56,27 @@ def open_detector(wish: Wish) -> tuple[Network, DetectionTask]:
         wish.model, DetectionTask.name, engine=wish.engine, options=wish.options, threads=wish.threads
     )
     try:
-        return network, _task(network, wish, given)
+        return network, task_of(network, wish, given)
     except BaseException:
         network.engine.close()
         raise
 
 
-def _task(network: Network, wish: Wish, given: tuple[str, ...] | None) -> DetectionTask:
+def task_of(network: Network, wish: Wish, given: tuple[str, ...] | None = None) -> DetectionTask:
+    """What an open network's answers mean.
+
+    Arguments:
+        given: the names of the classes; None for the network's own.
+
+    Raises:
+        ModelError: it is no detector, or no decoder fits.
+        DataError, UnknownNameError: names that don't fit.
+    """
     settings = network.settings
     layout = layout_of(network.engine.inputs)
     written = names_of(read_metadata(network.file)) if network.file.suffix.lower() == ".onnx" else None
     known = Known(network.engine.outputs, layout.size, None if written is None else len(written))
-    decoder = recognise(known, wish.decoder or settings.get("family"))
+    decoder = recognise(known, wish.decoder or _family(settings))
     names = chosen_names(given, written, decoder.classes)
     return DetectionTask(
         decoder,
@@ -83,14 +92,24 @@ def _task(network: Network, wish: Wish, given: tuple[str, ...] | None) -> Detect
     )
 
 
+def _family(settings: Mapping[str, Any]) -> str | None:
+    """A catalogue says it in words; a bundle's manifest, which holds numbers only, by the name of one."""
+    named = (name.removeprefix("decoder_") for name in settings if name.startswith("decoder_"))
+    return settings.get("family") or next(named, None)
+
+
 def _form(form: Form, settings: Mapping[str, Any]) -> Form:
-    """A family's form, with what the catalogue says of one network."""
+    """A family's form, with what the catalogue or a bundle says of one network."""
     changed: dict[str, Any] = {}
     if "colour" in settings:
         changed["bgr"] = settings["colour"] == "BGR"
     for name in ("mean", "std"):
         if name in settings:
             changed[name] = tuple(map(float, settings[name]))
+        elif f"{name}_0" in settings:
+            changed[name] = tuple(float(settings[f"{name}_{channel}"]) for channel in range(3))
+    if "bgr" in settings:
+        changed["bgr"] = bool(settings["bgr"])
     return replace(form, **changed)
 
 

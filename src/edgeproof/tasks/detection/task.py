@@ -124,6 +124,11 @@ class DetectionTask:
         )
         return Prepared(tensor, place)
 
+    def input_size(self, prepared: Prepared) -> tuple[int, int]:
+        """Width and height of what the network is shown."""
+        shape = prepared.tensor.shape
+        return (shape[1], shape[0]) if self.layout.channels_last else (shape[2], shape[1])
+
     def decode(
         self, outputs: Mapping[str, Array], prepared: Prepared, *, least: float | None = None
     ) -> Detections:
@@ -135,13 +140,12 @@ class DetectionTask:
         Raises:
             InputError: the outputs don't fit, or hold numbers that are not finite.
         """
-        shape, place = prepared.tensor.shape, prepared.context
-        height, width = shape[:2] if self.layout.channels_last else shape[1:]
+        place, size = prepared.context, self.input_size(prepared)
         least = least or self.least
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # what comes of it is not finite, and refused below
-            found = self.decoder.decode(outputs, (width, height), least)
+            found = self.decoder.decode(outputs, size, least)
         if self.classes is not None:
             found = _taken(found, np.isin(found.classes, self.classes))
         if len(found.scores) > MOST_CANDIDATES:
@@ -173,11 +177,17 @@ class DetectionTask:
 
     def settings(self) -> dict[str, float]:
         """What a manifest keeps of this task."""
-        return {
+        form = self.form or self.decoder.form
+        kept = {
+            f"decoder_{self.decoder.name}": 1.0,
             "confidence": self.least,
             "iou": self.iou or self.decoder.iou,
             "long_side": float(self.long_side),
+            "bgr": float(form.bgr),
         }
+        for name, values in (("mean", form.mean), ("std", form.std)):
+            kept |= {f"{name}_{channel}": value for channel, value in enumerate(values)}
+        return kept
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:  # noqa: ARG002
         """One input of pictures; the outputs were looked at when the decoder was chosen.

@@ -73,6 +73,8 @@ class Decoder(ABC):
     """The score from which a face is one, where nothing else was asked for."""
     iou: ClassVar[float]
     """The overlap above which two boxes are one face."""
+    doubt: ClassVar[float | None] = None
+    """The score from which a candidate of a first, small look may be a face; None where nobody has measured it."""
 
     @classmethod
     @abstractmethod

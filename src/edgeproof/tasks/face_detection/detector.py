@@ -96,6 +96,18 @@ class FaceDetector:
             found = self._run(self._frames(pixels, enlarged=True))
         return found
 
+    def glance(self, pixels: Pixels) -> FaceDetections:
+        """As `detect`, in a third of the time where all faces are large: a smaller look says so first.
+
+        Boxes are as good; landmarks are less exact, so that whoever compares faces uses `detect`.
+        """
+        _, task = self.open()
+        if (small := task.glance(pixels)) is not None:
+            found = self._run([small.frame(pixels, enlarged=False, quick=True)], small)
+            if task.is_all(found, pixels):
+                return found
+        return self.detect(pixels)
+
     def prepare(self, pixels: Pixels) -> tuple[Framed, ...]:
         """What the network is shown of a picture, uint8 (H, W, 3) RGB, at first: one frame a scale."""
         return self._frames(pixels, enlarged=False)
@@ -107,12 +119,12 @@ class FaceDetector:
         )
         return tuple(task.frame(pixels, scale, enlarged=enlarged) for scale in scales)
 
-    def _run(self, frames: Sequence[Framed]) -> FaceDetections:
-        _, task = self.open()
-        return task.choose(merged([self._look(frame) for frame in frames]))
+    def _run(self, frames: Sequence[Framed], task: FaceDetectionTask | None = None) -> FaceDetections:
+        task = task or self.open()[1]
+        return task.choose(merged([self._look(frame, task) for frame in frames]))
 
-    def _look(self, frame: Framed) -> Candidates:
-        engine, task = self.open()
+    def _look(self, frame: Framed, task: FaceDetectionTask) -> Candidates:
+        engine, _ = self.open()
         spec, prepared = engine.inputs[0], task.tensor(frame)
         feeds = {spec.name: prepared.tensor[None].astype(np.dtype(spec.dtype), copy=False)}
         with nullcontext() if engine.info.thread_safe else self._one_at_a_time:

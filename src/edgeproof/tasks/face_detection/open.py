@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgeproof.core.options import Options
@@ -12,7 +12,7 @@ from edgeproof.core.protocols import Engine
 from edgeproof.tasks.face_detection.decoder import Form
 from edgeproof.tasks.face_detection.recognise import recognise
 from edgeproof.tasks.face_detection.task import LONG_SIDE, FaceDetectionTask, check_input
-from edgeproof.tasks.network import open_network
+from edgeproof.tasks.network import Network, open_network
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Wish:
     """
 
     model: str | os.PathLike[str] | None
-    engine: str
-    options: Options
-    threads: int
-    confidence: float | None
-    iou: float | None
-    long_side: int | None
-    decoder: str | None
+    engine: str = "onnxruntime"
+    options: Options = field(default_factory=dict)
+    threads: int = 1
+    confidence: float | None = None
+    iou: float | None = None
+    long_side: int | None = None
+    decoder: str | None = None
 
 
 def open_detector(wish: Wish) -> tuple[Engine, FaceDetectionTask]:
@@ -48,13 +48,19 @@ def open_detector(wish: Wish) -> tuple[Engine, FaceDetectionTask]:
         wish.model, FaceDetectionTask.name, engine=wish.engine, options=wish.options, threads=wish.threads
     )
     try:
-        return network.engine, _task(network.engine, wish, network.settings)
+        return network.engine, task_of(network, wish)
     except BaseException:
         network.engine.close()
         raise
 
 
-def _task(engine: Engine, wish: Wish, settings: Mapping[str, Any]) -> FaceDetectionTask:
+def task_of(network: Network, wish: Wish) -> FaceDetectionTask:
+    """What an open network's answers mean.
+
+    Raises:
+        ModelError: it is no detector of faces.
+    """
+    engine, settings = network.engine, network.settings
     size = check_input(engine.inputs)
     decoder = recognise(engine.outputs, wish.decoder or _family(settings))
     long_side = wish.long_side or settings.get("long_side") or (LONG_SIDE if size is None else max(size))

@@ -32,6 +32,7 @@ class YuNet(Decoder):
     expects = "cls_8, cls_16, cls_32, and obj, bbox and kps alike"
     form = Form(bgr=True)
     confidence = 0.7
+    doubt = 0.3
     iou = 0.5  # 0.6 points of AP50 more than 0.45, where suppression at 0.7 leaves the same faces
 
     @classmethod
