@@ -2,9 +2,9 @@
 
     python benchmarks/library_detect.py STARTED FOLDER JSON
 
-STARTED: time.time() when it was started. JSON: {"model", "engine", "options", "workers", "times"}. It prints one JSON
-line: {"images", "objects", "seconds", "first_s", "peak_mb"}; `first_s` is from the start to the first picture's
-answer, and `seconds` is for all that follow a warm-up.
+STARTED: time.time() when it was started. JSON: {"model", "engine", "options", "threads", "workers", "times"}. It prints
+one JSON line: {"images", "objects", "seconds", "first_s", "peak_mb"}; `first_s` is from the start to the first
+picture's answer, and `seconds` is for all that follow a warm-up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ def main(began: float, folder: str, wish: dict[str, Any]) -> dict[str, Any]:
     return_large_blocks()
     paths = [frame.path for frame in frames(folder) if frame.path]
     with Detector(
-        wish["model"], engine=wish.get("engine", "onnxruntime"), options=wish.get("options")
+        wish["model"],
+        engine=wish.get("engine", "onnxruntime"),
+        options=wish.get("options"),
+        threads=wish.get("threads", 1),
     ) as detector:
         detector(paths[0])
         first = time.time() - began

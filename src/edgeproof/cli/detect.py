@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,14 @@ from edgeproof.cli.detect_options import detector_options
 from edgeproof.cli.interrupt import drain_on_interrupt
 from edgeproof.cli.options import output_options, workers_option
 from edgeproof.cli.output import Output
-from edgeproof.core.errors import UsageError
+from edgeproof.core.errors import DataError, EdgeproofError, NotFoundError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from edgeproof.library.detect.detector import ImageDetections
     from edgeproof.streams.events import StreamEvent
 
 _SHOWN = 40
+_SIZES = 4
 _TIMED = 1000
 
 
@@ -36,6 +37,8 @@ class _Seen:
     with_objects: int = 0
     errors: int = 0
     cut_short: bool = False
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    input_sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     followed: dict[str, int] = field(default_factory=dict)  # the highest number in each source
     rows: list[tuple[str, str]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -55,6 +58,14 @@ class _Seen:
         self.followed[source] = max([0, self.followed.get(source, 0), *tracks])
         if report.timing_ms:
             self.timing.append(report.timing_ms)
+        if report.input_size is not None:
+            self.input_sizes[report.input_size] += 1
+
+    def lose(self, source: str, error: EdgeproofError) -> None:
+        """A source ended with an error; what it and others gave before stays."""
+        from edgeproof.streams.capture import without_secrets
+
+        self.lost.append({"source": without_secrets(source), "error": error.as_json()})
 
 
 @click.command()
@@ -147,7 +158,7 @@ def detect(  # noqa: PLR0913 - one for each option
             with ResultFiles(
                 source, names, Path(draw) if draw else None, Path(yolo) if yolo else None
             ) as files:
-                for report in finder.stream(
+                found = finder.stream(
                     source,
                     workers=workers or usable_cores(),
                     keep_pixels=bool(draw),
@@ -155,7 +166,8 @@ def detect(  # noqa: PLR0913 - one for each option
                     stop=stop,
                     notify=notify,
                     track=track,
-                ):
+                )
+                for report in _until_lost(found, source, seen):
                     files.write(report)
                     seen.add(report, source)
                     if jsonl:
@@ -166,10 +178,20 @@ def detect(  # noqa: PLR0913 - one for each option
         if coco:
             write_coco(Path(coco), kept, finder.task.names)
     if not jsonl:
-        output.document({"images": [report.as_json() for report in kept]})
+        output.document({"images": [report.as_json() for report in kept], "lost": seen.lost})
     _show(output, seen, time.monotonic() - started)
     _tell_places(output, draw, yolo, coco)
-    return interrupted.exit_code or (1 if seen.errors or seen.cut_short else 0)
+    return interrupted.exit_code or (1 if seen.errors or seen.cut_short or seen.lost else 0)
+
+
+def _until_lost(found: Iterator[ImageDetections], source: str, seen: _Seen) -> Iterator[ImageDetections]:
+    """The reports of a source. Its error ends it, but not the run, once there is something to show."""
+    try:
+        yield from found
+    except (SourceError, DataError, NotFoundError) as error:
+        if not seen.pictures:
+            raise
+        seen.lose(source, error)
 
 
 def _check_ends(sources: Sequence[str], limit: int | None, *, whole: bool) -> None:
@@ -202,6 +224,12 @@ def _show(output: Output, seen: _Seen, seconds: float) -> None:
         output.say(line, style="red")
     if seen.errors > len(seen.broken):
         output.say(f"... and {seen.errors - len(seen.broken)} more; --json has them all.", style="red")
+    for row in seen.lost:
+        output.say(f"{row['source']}: {row['error']['message']} {row['error']['hint'] or ''}", style="red")
+    if len(seen.input_sizes) > 1:
+        sizes = ", ".join(f"{w} x {h} ({n})" for (w, h), n in seen.input_sizes.most_common(_SIZES))
+        more = f" and {len(seen.input_sizes) - _SIZES} more" if len(seen.input_sizes) > _SIZES else ""
+        output.say(f"The network takes any size; it was shown {sizes}{more}.")
     output.say(
         f"{seen.pictures} pictures: {seen.objects} objects, {seen.errors} errors; {seconds:.1f} s"
         f" ({seen.pictures / max(seconds, 1e-9):.1f} a second)."

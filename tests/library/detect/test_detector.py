@@ -17,8 +17,9 @@ from edgeproof.core.errors import DataError, ModelError
 from edgeproof.imaging.decode import decode
 from edgeproof.library.detect.detector import Detector, ImageDetections, decode_for
 from edgeproof.library.detect.evaluate import evaluate_objects
-from edgeproof.library.detect.labels import read_coco, read_yolo
 from edgeproof.library.detect.results import Names, coco_document, yolo_text
+from edgeproof.streams.pipeline import run_pipeline
+from edgeproof.verify.object_labels import read_coco, read_yolo
 
 _BEARS = "data/coco/images/000000000776.jpg"
 
@@ -61,6 +62,24 @@ def test_timing_adds_up(detector: Detector, shared: Path) -> None:
     assert list(timing) == ["decode", "prepare", "run", "decode_result", "total"]
     assert all(value > 0 for value in timing.values())
     assert sum(list(timing.values())[:-1]) == pytest.approx(timing["total"])
+
+
+@pytest.mark.parametrize(("workers", "threads", "runs"), [(4, 1, 4), (4, 2, 2), (2, 2, 1), (1, 4, 1)])
+def test_workers_and_threads_share_the_processor(
+    shared: Path, tmp_path: Path, workers: int, threads: int, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int | None] = []
+
+    def pipeline(items: Any, stages: Any, **options: Any) -> Any:
+        given.append(next(stage for stage in stages if stage.name == "run").at_once(None))
+        return run_pipeline(items, stages, **options)
+
+    monkeypatch.setattr("edgeproof.library.detect.detector.run_pipeline", pipeline)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with Detector(shared / "models/fastestdet.onnx", threads=threads) as detector:
+        (report,) = detector.stream(tmp_path, workers=workers)
+    assert report.error is None
+    assert given == [runs]
 
 
 def test_a_folder_with_a_bad_picture(detector: Detector, shared: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from edgeproof.library.detect.detector import Detector
 from edgeproof.library.detect.evaluate import LEAST, OVERLAP, evaluate_objects
-from edgeproof.library.detect.labels import read_yolo
 from edgeproof.verify.mean_average_precision import Answered, mean_average_precision
+from edgeproof.verify.object_labels import read_yolo
 
 
 def _ours(shared: Path, model: str, **settings: Any) -> float:

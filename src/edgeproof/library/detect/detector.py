@@ -16,7 +16,7 @@ import numpy as np
 from edgeproof.core.detections import Detections
 from edgeproof.core.errors import EdgeproofError
 from edgeproof.core.options import Options
-from edgeproof.core.protocols import Pixels
+from edgeproof.core.protocols import EngineInfo, Pixels
 from edgeproof.core.tensor import Array
 from edgeproof.imaging.decode import Picture, decode
 from edgeproof.imaging.header import read_header
@@ -50,6 +50,7 @@ class ImageDetections:
         error: why it couldn't be looked at.
         frame: which picture of its source it is; None for one that was given as it is.
         pixels: the picture as it was decoded, where it was asked for.
+        input_size: width and height of what the network was shown; None where it couldn't be read.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ImageDetections:
     error: EdgeproofError | None = None
     frame: Frame | None = None
     pixels: Pixels | None = field(default=None, repr=False)
+    input_size: tuple[int, int] | None = None
 
     def without_pixels(self) -> ImageDetections:
         """The same, so that a long list of them stays small."""
@@ -72,6 +74,7 @@ class ImageDetections:
             **where,
             "width": self.width,
             "height": self.height,
+            "input_size": self.input_size,
             "detections": self.detections.as_json(),
             "timing_ms": {name: round(value, 3) for name, value in self.timing_ms.items()} or None,
             "error": self.error.as_json() if self.error else None,
@@ -183,7 +186,8 @@ class Detector:
 
         Arguments:
             source: a picture, a folder, a pattern, a video, a camera or a stream, as `edgeproof.streams.sources` says.
-            workers: threads that decode and look at pictures side by side.
+            workers: threads that decode and look at pictures side by side. A network that has several threads of its
+                own runs `workers / threads` times at once, so that no more threads than these are busy in it.
             keep_pixels: give each picture too, to draw in.
             limit: end after so many.
             stop: set it to end; it is set when there is no more.
@@ -201,8 +205,7 @@ class Detector:
         taken = _first(frames(os.fspath(source), stop=stop, notify=notify), limit)
         stages = [
             each("read", self._read_frame),
-            # An engine for one thread at a time: the others read pictures, rather than wait for it.
-            each("run", self._run, at_once=None if network.engine.info.thread_safe else 1),
+            each("run", self._run, at_once=_runs_at_once(network.engine.info, workers)),
             each("decode", lambda ran: self._found(ran, least)),
         ]
         for result in run_pipeline(taken, stages, threads=workers, stop=stop):
@@ -221,7 +224,8 @@ class Detector:
         prepared = self._detector.prepare(picture.pixels)
         done = time.perf_counter()
         said = name or (str(image) if isinstance(image, (str, os.PathLike)) else "")
-        return _Read(said, picture, prepared, frame, (decoded - started, done - decoded))
+        shown = task.input_size(prepared)
+        return _Read(said, picture, prepared, frame, shown, (decoded - started, done - decoded))
 
     def _decode(self, image: Source, task: DetectionTask) -> Picture:
         return decode(image) if self._tiles else decode_for(image, task)
@@ -242,7 +246,15 @@ class Detector:
         names = ("decode", "prepare", "run", "decode_result", "total")
         timing = {name: 1000 * part for name, part in zip(names, (*parts, sum(parts)), strict=True)}
         return ImageDetections(
-            read.name, picture.width, picture.height, found, timing, None, read.frame, picture.pixels
+            read.name,
+            picture.width,
+            picture.height,
+            found,
+            timing,
+            None,
+            read.frame,
+            picture.pixels,
+            read.input_size,
         )
 
     def close(self) -> None:
@@ -262,6 +274,7 @@ class _Read:
     picture: Picture
     prepared: Any
     frame: Frame | None
+    input_size: tuple[int, int]
     seconds: tuple[float, float]
 
 
@@ -270,6 +283,11 @@ class _Ran:
     read: _Read
     outputs: dict[str, Array]
     seconds: float
+
+
+def _runs_at_once(engine: EngineInfo, workers: int) -> int:
+    """Each run has its own activations, the most of a detector's memory: threads inside one run need them once."""
+    return max(1, workers // max(1, engine.threads)) if engine.thread_safe else 1
 
 
 def _first(found: Iterator[Frame], limit: int | None) -> Iterator[Frame]:

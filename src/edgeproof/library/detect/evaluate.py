@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgeproof.core.errors import DataError, EdgeproofError
 from edgeproof.imaging.find import find_photos
 from edgeproof.library.detect.detector import Detector
-from edgeproof.library.detect.labels import CocoLabels, read_coco, read_yolo
 from edgeproof.library.faces.faces import OF_ONE_PICTURE
 from edgeproof.streams.ordered import map_ordered
 from edgeproof.verify.mean_average_precision import Answered, MeanAveragePrecision, mean_average_precision
+from edgeproof.verify.object_labels import check_classes, open_labels
 
 # The curve needs weak candidates too: the average precision is over all thresholds.
 LEAST = 0.001
@@ -82,14 +80,8 @@ def evaluate_objects(
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", hint="--images is a folder of pictures.")
     photos = find_photos([folder])
-    coco = read_coco(labels) if Path(labels).is_file() else None
-    if coco is not None:
-        photos = [photo for photo in photos if _key(photo, folder, coco) is not None]
-        translate = _places(coco, names)
-    elif not Path(labels).is_dir():
-        raise DataError(
-            f"There are no labels at {labels}.", hint="Give a folder of YOLO's text, or COCO's JSON."
-        )
+    known = open_labels(labels, folder, names)
+    photos = [photo for photo in photos if known.know(photo)]
     if not photos:
         raise DataError(
             f"There is no picture in {folder} that the labels are for.", hint="Check both folders."
@@ -100,12 +92,7 @@ def evaluate_objects(
             found = detector.look(photo)
         except OF_ONE_PICTURE as error:
             return error, photo
-        if coco is not None:
-            truth = coco.pictures[_key(photo, folder, coco) or ""]
-            truth = replace(truth, classes=translate[truth.classes])
-        else:
-            text = Path(labels) / photo.relative_to(folder).with_suffix(".txt")
-            truth = read_yolo(text, found.width or 1, found.height or 1)
+        truth = known.truth(photo, found.width or 1, found.height or 1)
         objects = found.detections
         return Answered(objects.xyxy, objects.confidence, objects.class_id, truth)
 
@@ -122,28 +109,5 @@ def evaluate_objects(
             f"None of the {len(photos)} pictures can be used. The first: {failures[0][1].message}",
             hint="--images is a folder of pictures.",
         )
-    _check_classes(answers, detector)
+    check_classes((answer.truth for answer in answers), detector.task.decoder.classes)
     return EvaluatedObjects(mean_average_precision(answers), len(answers), names, failures)
-
-
-def _key(photo: Path, folder: Path, coco: CocoLabels) -> str | None:
-    """What the file calls a picture: its path below the folder, or its name."""
-    keys = (photo.relative_to(folder).as_posix(), photo.name)
-    return next((key for key in keys if key in coco.pictures), None)
-
-
-def _places(coco: CocoLabels, names: tuple[str, ...] | None) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The network's class of each of the file's."""
-    if names is not None and set(coco.names) <= set(names):
-        return np.array([names.index(name) for name in coco.names], np.int64)
-    return np.arange(len(coco.names), dtype=np.int64)
-
-
-def _check_classes(answers: Sequence[Answered], detector: Detector) -> None:
-    classes = detector.task.decoder.classes
-    most = max((int(answer.truth.classes.max(initial=-1)) for answer in answers), default=-1)
-    if classes is not None and most >= classes:
-        raise DataError(
-            f"The labels have a class {most}, and the network has {classes} classes, from 0.",
-            hint="Check that the labels are in the order of the network's classes.",
-        )
