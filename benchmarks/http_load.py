@@ -88,7 +88,7 @@ async def _client(
         turn += 1
         began = time.perf_counter()
         try:
-            if connection is None:
+            if connection is None or connection[0].at_eof():  # given up while idle (RFC 9112, 9.3)
                 connection = await asyncio.open_connection("127.0.0.1", port)
             status, headers, body = await asyncio.wait_for(_exchange(*connection, request), patience_s)
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError):

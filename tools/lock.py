@@ -1,6 +1,7 @@
-"""Write requirements.lock: what the device side needs, by exact version and hash.
+"""Write requirements.lock: what the device side needs, by exact version and hash; and the same with the HTTP service.
 
-    python tools/lock.py
+    python tools/lock.py            asks anew for the newest versions
+    python tools/lock.py service    only the second, with the versions of the first
 
 Every core dependency of pyproject.toml, and what those need, for each Python that is supported, as wheels
 for x86_64 and aarch64. It asks pip, so it needs whatever index pip is set up with; the lock itself names
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,6 +30,8 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+# In the package, for `edgeproof package` writes a device's requirements out of it.
+SERVICE_LOCK = ROOT / "src" / "edgeproof" / "serve" / "package_files" / "requirements.lock"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 MACHINES = ("x86_64", "aarch64")
 # Up to glibc 2.28: Debian 10, Ubuntu 20.04, JetPack 5 and everything later.
@@ -52,9 +56,31 @@ HEADER = """\
 """
 
 
+SERVICE_HEADER = """\
+# The same with the HTTP service (the extra `serve`). Written by `python tools/lock.py`, checked by
+# tests/test_dependencies.py.
+"""
+
+
 def core_dependencies(python: str) -> list[str]:
     """The core dependencies of pyproject.toml that apply to this Python, without their markers."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return _applying(_project()["dependencies"], python)
+
+
+def service_dependencies(python: str) -> list[str]:
+    """Those of the extra `serve`, and exactly what requirements.lock has for this Python."""
+    pins = [
+        line.removesuffix(" \\") for line in LOCK.read_text().splitlines() if line[:1] not in ("", "#", " ")
+    ]
+    return _applying([*pins, *_project()["optional-dependencies"]["serve"]], python)
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project
+
+
+def _applying(declared: list[str], python: str) -> list[str]:
     wanted = []
     for text in declared:
         requirement = Requirement(text)
@@ -77,11 +103,18 @@ def resolve(requirements: list[str], python: str, machine: str) -> list[dict[str
         return installs
 
 
-def main() -> None:
-    """Resolve for every Python and machine, and write the lock."""
+def main(arguments: list[str]) -> None:
+    """Resolve for every Python and machine, and write the locks."""
+    if "service" not in arguments:
+        LOCK.write_text(HEADER + lock(core_dependencies))
+    SERVICE_LOCK.write_text(SERVICE_HEADER + lock(service_dependencies))
+
+
+def lock(dependencies: Callable[[str], list[str]]) -> str:
+    """The lines for all that these need, by Python."""
     locked: Locked = defaultdict(lambda: defaultdict(dict))
     for python in PYTHONS:
-        wanted = core_dependencies(python)
+        wanted = dependencies(python)
         for machine in MACHINES:
             installs = resolve(wanted, python, machine)
             for entry in installs:
@@ -92,8 +125,7 @@ def main() -> None:
             # One version for all machines: the second is asked for exactly what the first got.
             wanted = [f"{entry['metadata']['name']}=={entry['metadata']['version']}" for entry in installs]
             print(f"Python {python}, {machine}: {len(installs)} packages")
-    LOCK.write_text(HEADER + "".join(lines_of(*key, pythons) for key, pythons in sorted(locked.items())))
-    print(f"Wrote {LOCK.name}")
+    return "".join(lines_of(*key, pythons) for key, pythons in sorted(locked.items()))
 
 
 def lines_of(name: str, version: str, pythons: dict[str, dict[str, tuple[str, str]]]) -> str:
@@ -109,4 +141,4 @@ def lines_of(name: str, version: str, pythons: dict[str, dict[str, tuple[str, st
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

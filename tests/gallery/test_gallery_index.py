@@ -113,3 +113,13 @@ def test_top_is_a_sort(values: list[float], count: int) -> None:
     places, best = top(similar, count)
     assert places.tolist() == np.argsort(-similar, kind="stable")[:count].tolist()
     assert best.tolist() == similar[places].tolist()
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_nobody_is_near_where_nobody_is_left(kind: str) -> None:
+    rows = vectors(3, 128, 1)
+    index = Index(128, kind, Known(rows).fetch)
+    assert index.nearest(rows[0], 5) == []
+    index.add([0, 1, 2], [7, 8, 9], rows)
+    index.remove(people=[7, 8, 9])
+    assert index.nearest(rows[0], 5) == []

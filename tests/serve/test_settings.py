@@ -45,6 +45,9 @@ def test_every_task_has_a_network_or_says_that_it_needs_one(name: str) -> None:
         (Settings(models={"a b": "x"}), UsageError),
         (Settings(models={"detect": "nowhere.onnx"}), NotFoundError),
         (Settings(host="0.0.0.0"), UsageError),
+        (Settings(batch_wait_s=-0.001), UsageError),
+        (Settings(batch_wait_s=float("nan")), UsageError),
+        (Settings(batch_wait_s=1.0), UsageError),
     ],
 )
 def test_what_can_not_be_meant_is_refused(settings: Settings, error: type[Exception]) -> None:

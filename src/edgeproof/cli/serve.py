@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from edgeproof.cli.options import output_options
 from edgeproof.cli.output import Output
+from edgeproof.cli.serve_options import collection_options, listen_options
 from edgeproof.core.errors import UsageError
 
 
@@ -20,7 +20,7 @@ from edgeproof.core.errors import UsageError
     multiple=True,
     metavar="TASK",
     help="A task to serve: attributes, orientation, faces, embeddings; may be given several times. Default: the first "
-    "two.",
+    "two, or embeddings with --gallery.",
 )
 @click.option(
     "--model",
@@ -30,15 +30,10 @@ from edgeproof.core.errors import UsageError
     help="A bundle, or an .onnx file, to serve over /v2 as NAME; may be given several times. A bundle made for a "
     "served task, or a file that has a task's name (detect=FILE), is also what that task runs on.",
 )
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where to listen. Others need --api-key-file."
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 for any free one."
-)
+@listen_options
 @click.option(
     "--mem-budget",
-    default="200MB",
+    default="180MB",
     show_default=True,
     metavar="SIZE",
     help="What all processes together may take. Requests that could take more wait or are refused.",
@@ -52,20 +47,23 @@ from edgeproof.core.errors import UsageError
     "two go on when one crashes.",
 )
 @click.option(
+    "--batch-wait",
+    type=float,
+    default=2.0,
+    show_default=True,
+    metavar="MS",
+    help="The longest that the faces of a request wait for those of others, to go through a network together. A request"
+    " that is alone never waits. 0: never.",
+)
+@click.option(
     "--model-ttl",
     type=float,
     metavar="S",
     help="Close networks that nobody used for S seconds. Default: never.",
 )
+@collection_options
 @click.option(
     "--max-upload", default="10MB", show_default=True, metavar="SIZE", help="The largest body of a request."
-)
-@click.option(
-    "--api-key-file",
-    type=click.Path(),
-    metavar="FILE",
-    help="Who may use it: a line for each key, `KEY SCOPE[,SCOPE] [max=N]`, with the scopes infer, enrol and admin and "
-    "the most requests at once. Without it everybody on this machine may do everything.",
 )
 @output_options
 def serve(
@@ -73,25 +71,26 @@ def serve(
     *,
     tasks: Sequence[str],
     models: Sequence[str],
-    host: str,
-    port: int,
+    listen: dict[str, Any],
     mem_budget: str,
     workers: int,
+    batch_wait: float,
     model_ttl: float | None,
+    collections: dict[str, Any],
     max_upload: str,
-    api_key_file: str | None,
 ) -> int:
     """Serve the tasks over HTTP, in one small process and its workers.
 
-    POST a picture to /predict or /v1/TASK; any network over /v2, the Open Inference Protocol; /metrics for
-    Prometheus; /openapi.json lists all; / is a page to try it with. Ends with Ctrl-C or SIGTERM, after the
-    requests in flight. --json prints one document when it is ready.
+    POST a picture to /predict or /v1/TASK; with --gallery /v1/collections says who is in it, and enrols people; any
+    network over /v2, the Open Inference Protocol; /metrics for Prometheus; /openapi.json lists all; / is a page to try
+    it with. Ends with Ctrl-C or SIGTERM, after the requests in flight. --json prints one document when it is ready.
 
     \b
     Examples:
       edgeproof serve
       edgeproof serve --task orientation --port 0 --mem-budget 160MB
       edgeproof serve --model plants=plants.edge --host 0.0.0.0 --api-key-file keys
+      edgeproof serve --gallery door.db --gallery staff=postgresql://door@server/faces
       curl -F image=@photo.jpg http://127.0.0.1:8080/predict
     """
     from edgeproof.serve.run import serve as run
@@ -100,17 +99,22 @@ def serve(
     settings = Settings(
         tasks=tasks,
         models=_named(models),
-        host=host,
-        port=port,
+        **listen,
         memory=parse_size(mem_budget),
         workers=workers,
+        batch_wait_s=batch_wait / 1e3,
         model_ttl_s=model_ttl,
+        **collections,
         max_upload=parse_size(max_upload),
-        key_file=Path(api_key_file) if api_key_file else None,
     )
 
     def announce(facts: dict[str, Any]) -> None:
         output.document(facts)
+        for one in facts["collections"]:
+            output.say(
+                f"Collection {one['name']}: {one['people']} people, {one['templates']} templates, {one['model']},"
+                f" threshold {one['threshold']:.2f}"
+            )
         output.plain(
             f"Listening on {facts['url']} ({', '.join(facts['models'])}; {facts['slots']} pictures at a time;"
             f" {facts['memory_bytes'] / 1e6:.0f} of {facts['memory_budget_bytes'] / 1e6:.0f} MB)"

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
@@ -226,6 +227,17 @@ class Gallery:
             found = [self._person(row, counts.get(row.person, (0, 0))) for row in self._store.people()]
         return sorted(found, key=lambda person: person.name.casefold())
 
+    def some_people(self, *, after: int = 0, limit: int) -> list[Person]:
+        """At most `limit` people whose numbers come after `after`, by number: of many, a page at a time."""
+        with self._turn, self._store.reading():
+            rows = list(islice(self._store.people(after=after), limit))
+            return [self._person(row, self._store.counts_of(row.person)) for row in rows]
+
+    def count_people(self) -> int:
+        """How many people are in it."""
+        with self._turn:
+            return self._store.count_people()
+
     def _person(self, row: PersonRow, counts: tuple[int, int]) -> Person:
         key = self._cipher.unwrap(row.person, bytes(row.wrapped))
         name = key.open(bytes(row.name), "name").decode()
@@ -239,7 +251,7 @@ class Gallery:
         """
         with self._turn, self._store.reading():
             for row in self._store.people(lookup=self._cipher.lookup(name)):
-                return self._person(row, self._store.counts().get(row.person, (0, 0)))
+                return self._person(row, self._store.counts_of(row.person))
         raise UnknownNameError(
             f"There is nobody called {name!r} in {self.place}.",
             hint="`edgeproof faces people` lists who is.",

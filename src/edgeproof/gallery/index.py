@@ -100,6 +100,8 @@ class Index:
         from their exact embeddings: nobody who truly belongs before the last of them can have been found to lie more
         than the error below that one. All who were found above are computed again too, so the answer is exact.
         """
+        if not self._rows:
+            return []
         wanted = max(8 * count, 256)
         while True:
             scanned = min(wanted, self._rows)

@@ -147,8 +147,10 @@ class Store(ABC):
             )
         return Head(*self.run(f"SELECT {_HEAD} FROM gallery").fetchone())  # noqa: S608
 
-    def people(self, lookup: bytes | None = None, person: int | None = None) -> Iterator[PersonRow]:
-        """All people, or the one who is asked for, by number."""
+    def people(
+        self, lookup: bytes | None = None, person: int | None = None, after: int = 0
+    ) -> Iterator[PersonRow]:
+        """All people by number, those after one, or the one who is asked for."""
         sql = (
             "SELECT p.person, p.lookup, p.name, p.created, p.expires, k.wrapped"
             " FROM people p JOIN keys k ON k.person = p.person"
@@ -158,7 +160,7 @@ class Store(ABC):
         elif person is not None:
             found = self.rows(sql + " WHERE p.person = ?", (person,))
         else:
-            found = self.rows(sql + " ORDER BY p.person")
+            found = self.rows(sql + " WHERE p.person > ? ORDER BY p.person", (after,))
         return (PersonRow(*row) for row in found)
 
     def templates(
@@ -185,6 +187,19 @@ class Store(ABC):
             " FROM templates t LEFT JOIN crops c ON c.template = t.template GROUP BY t.person"
         )
         return {person: (templates, crops) for person, templates, crops in self.rows(sql)}
+
+    def counts_of(self, person: int) -> tuple[int, int]:
+        """How many templates and kept crops one person has."""
+        sql = (
+            "SELECT COUNT(*), COUNT(c.template)"
+            " FROM templates t LEFT JOIN crops c ON c.template = t.template WHERE t.person = ?"
+        )
+        templates, crops = self.run(sql, (person,)).fetchone()
+        return templates, crops
+
+    def count_people(self) -> int:
+        """How many people there are."""
+        return int(self.run("SELECT COUNT(*) FROM people").fetchone()[0])
 
     def crop(self, template: int) -> bytes | None:
         """The sealed crop of a template."""

@@ -168,6 +168,11 @@ class Admission:
                 del self._of_key[key]
             self._seconds += 0.1 * (time.perf_counter() - began - self._seconds)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for memory."""
+        return self.bodies.waiting + self.work.waiting
+
     def holding_body(self, size: int) -> contextlib.AbstractAsyncContextManager[None]:
         """Room for a body of `size` bytes."""
         if size > self.bodies.capacity:

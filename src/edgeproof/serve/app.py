@@ -8,6 +8,7 @@ import time
 import traceback
 import uuid
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -80,9 +81,9 @@ class App:
         await response(scope, receive, send)
 
     def _find(self, scope: Scope) -> Endpoint:
-        allowed = set()
+        allowed, at = set(), {**scope, "path": _path_of(scope)}
         for route, endpoint in self._routes:
-            match, more = route.matches(scope)
+            match, more = route.matches(at)
             if match is Match.FULL:
                 scope.update(more)
                 return endpoint
@@ -106,7 +107,24 @@ class App:
             return await endpoint.handler(service, request)
 
 
+def _path_of(scope: Scope) -> str:
+    """The path for finding a route: a slash that was sent as %2F belongs to a name and parts nothing."""
+    raw = scope.get("raw_path") or b""
+    if b"%2f" not in raw.lower():
+        return str(scope["path"])
+    return "/".join(
+        unquote_to_bytes(part).decode(errors="replace").replace("/", "%2F") for part in raw.split(b"/")
+    )
+
+
 def _nothing_at(path: str) -> HttpError:
+    if path.startswith("/v1/collections"):
+        return HttpError(
+            404,
+            "no_such_route",
+            "There is nothing here: no gallery is served, or a name has a slash that was not sent as %2F.",
+            details={"hint": "edgeproof serve --gallery FILE"},
+        )
     task = path.removeprefix("/v1/")
     task = _PART_OF.get(task, task)
     if path.startswith("/v1/") and task in TASK_ROWS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -26,6 +26,8 @@ class Endpoint:
         summary: one line for /openapi.json.
         bounded: it counts as a request that takes one of the places.
         protocol: an answer of the Open Inference Protocol, whose `error` is a text.
+        parameters: JSON schemas of what the query may have, and of path parameters that are more than a text.
+        refusals: statuses of errors beside those that every route of its kind has.
         body: the `requestBody` of /openapi.json.
         answers: the `responses` by status, beside the errors, which all have.
     """
@@ -37,6 +39,8 @@ class Endpoint:
     summary: str
     bounded: bool = False
     protocol: bool = False
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refusals: Sequence[str] = ()
     body: Mapping[str, Any] | None = None
     answers: Mapping[str, Any] = field(default_factory=dict)
 

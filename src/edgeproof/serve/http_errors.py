@@ -18,6 +18,11 @@ _STATUS = {
     "unknown_name": 404,
     "not_found": 404,
     "worker": 503,
+    # The store of a gallery: it can't be reached, or was given another key while it was open.
+    "storage": 503,
+    "gallery": 503,
+    "gallery_key": 503,
+    "disk_full": 507,
 }
 
 

@@ -11,6 +11,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COUNTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
+RESTART_REASONS = ("died", "hung", "memory", "did not start")
+
 Labels = tuple[str, ...]
 
 
@@ -81,13 +83,21 @@ class Metrics:
         )
         self.waits = Histogram("edgeproof_queue_wait_seconds", "Waiting for memory and for a worker.")
         self.batches = Histogram(
-            "edgeproof_batch_size", "Pictures or rows in one run.", ("model",), bounds=_COUNTS
+            "edgeproof_batch_size", "Pictures, faces or rows in one run.", ("model",), bounds=_COUNTS
+        )
+        self.batched_requests = Histogram(
+            "edgeproof_batch_requests", "Requests that one run was for.", ("model",), bounds=_COUNTS
         )
         self.inference = Histogram(
             "edgeproof_inference_duration_seconds", "Preparing, running, reading the outputs.", ("model",)
         )
         self.decoding = Histogram("edgeproof_decode_duration_seconds", "Decoding one picture.")
-        self.restarts = Counter("edgeproof_worker_restarts_total", "Workers replaced.", ("reason",))
+        self.restarts = Counter(
+            "edgeproof_worker_restarts_total",
+            "Workers replaced.",
+            ("reason",),
+            {(reason,): 0 for reason in RESTART_REASONS},
+        )
 
     def lines(self) -> Iterable[str]:
         """As text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 # RFC 2046, 5.1.1.
 _MAX_BOUNDARY = 70
 _MAX_NAME = 100
+# The library warns of what it was sent, and what was sent is in no log of ours.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 def boundary_of(content_type: str) -> bytes:

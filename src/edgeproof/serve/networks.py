@@ -18,8 +18,9 @@ from edgeproof.core.registry import Registry
 from edgeproof.engines import open_engine
 from edgeproof.imaging.decode import Picture, decode
 from edgeproof.serve.answers.protocol import Answer
+from edgeproof.serve.answers.shared import Shared, SharedDetector
 from edgeproof.serve.inference import DATATYPES, infer
-from edgeproof.serve.tasks import DRAWN_SIDE, TASK_ROWS
+from edgeproof.serve.tasks import DRAWN_SIDE, PARTS, TASK_ROWS
 from edgeproof.verify.golden import check_golden
 
 _WARM_SIDE = 64
@@ -84,16 +85,21 @@ class Networks:
     Arguments:
         tasks: names of `TASK_ROWS`.
         models: paths of bundles and .onnx files by name.
+        batch_wait_s: the longest that a request waits for others to be run with; 0 for never.
     """
 
-    def __init__(self, tasks: Sequence[str], models: Mapping[str, str]) -> None:
+    def __init__(self, tasks: Sequence[str], models: Mapping[str, str], batch_wait_s: float = 0.0) -> None:
         # What a served task runs on is not opened twice: task -> its name on the command line and its path.
-        self._of_tasks = _of_tasks(tasks, models)
-        taken = {name for name, _ in self._of_tasks.values()}
+        parts = {name: Path(path) for name, path in models.items() if name in PARTS}
+        self._of_tasks = _of_tasks(tasks, {name: path for name, path in models.items() if name not in parts})
+        taken = {name for name, _ in self._of_tasks.values()} | parts.keys()
         self._models = {name: _Model(path) for name, path in models.items() if name not in taken}
         rows = Registry("task", {name: row.answer for name, row in TASK_ROWS.items()})
+        self._shared = Shared(
+            SharedDetector(parts.get("attributes-detector")), parts.get("attributes-gender"), batch_wait_s
+        )
         self._tasks: dict[str, Answer] = {
-            name: rows.load(name)(self._of_tasks[name][1] if name in self._of_tasks else None)
+            name: rows.load(name)(self._of_tasks[name][1] if name in self._of_tasks else None, self._shared)
             for name in tasks
         }
         # name that /v2 knows -> the task, and the name of the network in it
@@ -155,6 +161,7 @@ class Networks:
         head = {
             "document": {"width": picture.width, "height": picture.height, "result": result},
             "timing_ms": clock.laps,
+            "runs": self._shared.taken_runs(),
         }
         if not order["draw"]:
             return head, b""

@@ -20,6 +20,7 @@ _REFUSALS = {
     "415": "Not a kind that is taken.",
     "422": "A picture that can't be decoded.",
     "429": "This key has too much under way.",
+    "507": "The disk is full; nothing was changed.",
     "503": "Not now; come again after Retry-After seconds.",
 }
 _EVERYWHERE = ("401", "403", "503")
@@ -67,8 +68,13 @@ def describe(endpoints: Iterable[Endpoint], *, open_to_all: bool) -> dict[str, A
 
 
 def _operation(endpoint: Endpoint, open_to_all: bool) -> dict[str, Any]:
-    parameters = _PARAMETER.findall(endpoint.path)
-    refusals = [*_EVERYWHERE, *(_WITH_BODY if endpoint.body else ()), *(("404",) if parameters else ())]
+    in_path = _PARAMETER.findall(endpoint.path)
+    refusals = {
+        *_EVERYWHERE,
+        *(_WITH_BODY if endpoint.body else ()),
+        *(("404",) if in_path else ()),
+        *endpoint.refusals,
+    }
     name = "ProtocolRefusal" if endpoint.protocol else "Refusal"
     schema = {"$ref": f"#/components/schemas/{name}"}
     operation: dict[str, Any] = {
@@ -85,11 +91,13 @@ def _operation(endpoint: Endpoint, open_to_all: bool) -> dict[str, Any]:
             },
         },
     }
+    known = endpoint.parameters
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": known.get(name, {"type": "string"})}
+        for name in in_path
+    ] + [{"name": name, "in": "query", "schema": known[name]} for name in known if name not in in_path]
     if parameters:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in parameters
-        ]
+        operation["parameters"] = parameters
     if endpoint.body:
         operation["requestBody"] = endpoint.body
     if endpoint.scope and not open_to_all:

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgeproof.core.errors import WorkerError
@@ -33,7 +33,11 @@ class _Slot:
 
 @dataclass(frozen=True)
 class Plan:
-    """What every worker of a pool is and opens."""
+    """What every worker of a pool is and opens.
+
+    Attributes:
+        command, order: of workers that are another program, and what that is told in place of tasks and models.
+    """
 
     workers: int
     threads: int
@@ -41,6 +45,13 @@ class Plan:
     models: Mapping[str, str]
     run_timeout_s: float
     wait_timeout_s: float
+    batch_wait_s: float = 0.0
+    command: Sequence[str] | None = None
+    order: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def new_worker(self) -> WorkerProcess:
+        """One more, which is to be told its order."""
+        return WorkerProcess(self.threads, self.command)
 
 
 class Pool:
@@ -105,7 +116,7 @@ class Pool:
         plan = self._plan
         workers = [
             *self._first,
-            *(WorkerProcess(plan.threads) for _ in range(plan.workers - len(self._first))),
+            *(plan.new_worker() for _ in range(plan.workers - len(self._first))),
         ]
         try:
             await asyncio.gather(*(self._get_ready(worker) for worker in workers))
@@ -230,7 +241,12 @@ class Pool:
     async def _get_ready(self, worker: WorkerProcess) -> None:
         plan = self._plan
         try:
-            self.models = await asyncio.wait_for(worker.ready(plan.tasks, plan.models), _START_TIMEOUT_S)
+            order = plan.order or {
+                "tasks": list(plan.tasks),
+                "models": dict(plan.models),
+                "batch_wait_s": plan.batch_wait_s,
+            }
+            self.models = await asyncio.wait_for(worker.ready(order), _START_TIMEOUT_S)
             self._on_ready(worker.pid)
         except asyncio.TimeoutError:
             raise WorkerError(
@@ -258,7 +274,7 @@ class Pool:
         while True:
             if failures:
                 await asyncio.sleep(min(_FIRST_DELAY_S * 2 ** (failures - 1), _LONGEST_DELAY_S))
-            worker = WorkerProcess(self._plan.threads)
+            worker = self._plan.new_worker()
             try:
                 await self._get_ready(worker)
                 return worker, failures

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,14 @@ from edgeproof.core.errors import StorageError, UsageError
 from edgeproof.core.extras import require
 from edgeproof.devices.host import usable_cores
 from edgeproof.serve.access import Access, read_keys
+from edgeproof.serve.gallery_process import gallery_process
 from edgeproof.serve.memory import limit_data, resident_bytes, total_bytes
 from edgeproof.serve.settings import Settings
 from edgeproof.serve.tasks import TASK_ROWS
 from edgeproof.serve.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
+    from edgeproof.serve.gallery import Galleries
     from edgeproof.serve.pool import Pool
     from edgeproof.serve.service import Service
 
@@ -51,6 +54,8 @@ def serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> Non
         MissingExtraError: a library is not installed.
     """
     settings.check()
+    # Pillow's say what stands in a picture; the headers of TIFF files are its to read.
+    warnings.simplefilter("ignore")
     # Uploads come in pieces of up to 256 kB, many at once: between what stays they would leave holes for good.
     return_large_blocks(_PIECE, 2 * _PIECE)
     keys = read_keys(settings.key_file) if settings.key_file else None
@@ -58,23 +63,24 @@ def serve(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> Non
     threads = settings.threads or max(1, usable_cores() // settings.workers)
     # They load their libraries and networks while this process loads its own.
     first = [WorkerProcess(threads) for _ in range(settings.workers)]
+    keeper = gallery_process(settings) if settings.galleries else None
     try:
         for module in ("h11", "uvicorn", "starlette", "python_multipart"):
             require(module, extra="serve", purpose="The HTTP service")
         import asyncio
 
-        asyncio.run(
-            _run(settings, Access(keys, loopback=settings.loopback), listener, threads, first, announce)
-        )
+        access = Access(keys, loopback=settings.loopback)
+        asyncio.run(_run(settings, access, listener, threads, first, keeper, announce))
     finally:
-        for worker in first:
+        for worker in (*first, *([keeper] if keeper else ())):
             worker.close()
         listener.close()
 
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
+    # Said to be TCP, for asyncio sends at once only then: otherwise kept connections get each answer 40 ms late.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
@@ -94,11 +100,13 @@ async def _run(
     listener: socket.socket,
     threads: int,
     first: list[WorkerProcess],
+    keeper: WorkerProcess | None,
     announce: Callable[[dict[str, Any]], None],
 ) -> None:
     import asyncio
 
     from edgeproof.serve.app import App
+    from edgeproof.serve.gallery import start_galleries
     from edgeproof.serve.metrics import Metrics
     from edgeproof.serve.pool import Plan, Pool
 
@@ -110,11 +118,15 @@ async def _run(
         settings.models,
         settings.run_timeout_s,
         settings.wait_timeout_s,
+        settings.batch_wait_s,
     )
     pool = Pool(plan, first, metrics.restarts.add)
     await pool.start()
+    galleries = None
     try:
-        service = _service(settings, pool, access, metrics)
+        if keeper is not None:
+            galleries = await start_galleries(settings, pool, keeper, metrics.restarts.add)
+        service = _service(settings, pool, galleries, access, metrics)
         watching = asyncio.create_task(_watch(service))
         server = _server(App(service), settings)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,13 +136,18 @@ async def _run(
         watching.cancel()
     finally:
         await pool.close()
+        if galleries is not None:
+            await galleries.pool.close()
 
 
-def _service(settings: Settings, pool: Pool, access: Access, metrics: Any) -> Service:
+def _service(
+    settings: Settings, pool: Pool, galleries: Galleries | None, access: Access, metrics: Any
+) -> Service:
     from edgeproof.serve.admission import Admission
     from edgeproof.serve.service import Service
 
-    idle = total_bytes(["self", *pool.pids])
+    pools = [pool, *([galleries.pool] if galleries else ())]
+    idle = total_bytes(["self", *(pid for one in pools for pid in one.pids)])
     room = settings.memory - idle - _SLACK
     largest_run = max(TASK_ROWS[task].run_bytes for task in settings.served)
     least_room = max(_LEAST_ROOM, int((largest_run + _PHOTO) / (1 - _BODIES_SHARE)))
@@ -149,10 +166,13 @@ def _service(settings: Settings, pool: Pool, access: Access, metrics: Any) -> Se
         wait_timeout_s=settings.wait_timeout_s,
     )
     settings = dataclasses.replace(settings, max_upload=min(settings.max_upload, bodies))
-    for pid in pool.pids:
-        limit_data(pid, room)
-    pool.bound(max(resident_bytes(pid) for pid in pool.pids) + room, lambda pid: limit_data(pid, room))
-    return Service(settings, pool, admission, access, metrics)
+    for one in pools:
+        for pid in one.pids:
+            limit_data(pid, room)
+        one.bound(max(resident_bytes(pid) for pid in one.pids) + room, lambda pid: limit_data(pid, room))
+    if galleries is not None:
+        galleries.count_in(admission, TASK_ROWS["embeddings"].run_bytes + _PHOTO)
+    return Service(settings, pool, admission, access, metrics, galleries)
 
 
 async def _watch(service: Service) -> None:
@@ -160,7 +180,8 @@ async def _watch(service: Service) -> None:
 
     while True:
         await asyncio.sleep(_WATCH_S)
-        service.pool.replace_large()
+        for pool in service.pools:
+            pool.replace_large()
         await service.close_unused()
 
 
@@ -210,6 +231,7 @@ def _announcement(service: Service, listener: socket.socket) -> dict[str, Any]:
         "models": [model["name"] for model in service.models],
         "workers": len(service.pool.pids),
         "slots": service.pool.slots,
-        "memory_bytes": total_bytes(["self", *service.pool.pids]),
+        "collections": list(service.galleries.facts.values()) if service.galleries else [],
+        "memory_bytes": total_bytes(["self", *service.pids]),
         "memory_budget_bytes": settings.memory,
     }

@@ -12,7 +12,9 @@ from edgeproof.imaging.header import MAX_PIXELS, read_header
 from edgeproof.serve.access import Access
 from edgeproof.serve.admission import Admission, picture_cost, tensors_cost
 from edgeproof.serve.channel import Message
+from edgeproof.serve.gallery import Galleries
 from edgeproof.serve.http_errors import HttpError, error_of
+from edgeproof.serve.machine import Machine
 from edgeproof.serve.metrics import Metrics
 from edgeproof.serve.pool import Pool
 from edgeproof.serve.settings import Settings
@@ -34,9 +36,17 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, pool: Pool, admission: Admission, access: Access, metrics: Metrics
+        self,
+        settings: Settings,
+        pool: Pool,
+        admission: Admission,
+        access: Access,
+        metrics: Metrics,
+        galleries: Galleries | None = None,
     ) -> None:
         self.settings, self.pool, self.admission = settings, pool, admission
+        self.galleries = galleries
+        self.machine = Machine()
         self.access, self.metrics = access, metrics
         self.draining = False
         self.started = time.time()
@@ -45,6 +55,16 @@ class Service:
         self._closing: set[str] = set()
         self._door = asyncio.Lock()
         self._under_way: dict[str, int] = {}
+
+    @property
+    def pools(self) -> list[Pool]:
+        """That of the workers, and that of the galleries' process where there is one."""
+        return [self.pool, *([self.galleries.pool] if self.galleries else ())]
+
+    @property
+    def pids(self) -> list[int]:
+        """Of all processes but this one."""
+        return [pid for pool in self.pools for pid in pool.pids]
 
     @property
     def models(self) -> Sequence[dict[str, Any]]:
@@ -128,6 +148,8 @@ class Service:
         timing["wait"] = round(waited * 1e3, 3)
         self.metrics.waits.observe(waited)
         self.metrics.inference.observe(timing["run"] / 1e3, name)
-        self.metrics.batches.observe(1, name)
+        for network, rows, requests in answer.head.get("runs") or [(name, 1, 1)]:
+            self.metrics.batches.observe(rows, network)
+            self.metrics.batched_requests.observe(requests, network)
         self.used[group] = time.monotonic()
         return answer

@@ -13,6 +13,8 @@ from edgeproof.serve.tasks import TASK_ROWS
 
 _UNITS = {"kb": 1_000, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)\s*", re.IGNORECASE)
+# Longer than this nobody should wait for somebody else's picture.
+_LONGEST_BATCH_WAIT_S = 0.1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 
@@ -28,7 +30,12 @@ class Settings:
         host, port: where to listen; port 0 for any free one.
         memory: bytes that all processes together may take.
         workers: worker processes; threads: pictures that each looks at side by side, None for one a core.
+        batch_wait_s: the longest that a request waits for others whose rows a network then runs with its own.
         model_ttl_s: seconds after which an unused network is closed; None for never.
+        galleries: files or postgresql:// addresses of galleries by the name of their collection. Where there is one,
+            the task `embeddings` is served, and alone where no task was asked for.
+        gallery_keys: files of their keys by collection; "" for those that are not named; without one the user's own.
+        passphrase: of those that have one in place of a key file.
         key_file: who may do what; None where everybody on this machine may do everything.
         max_upload: the most bytes of one request's body.
         max_images: the most pictures of one request.
@@ -43,10 +50,14 @@ class Settings:
     models: Mapping[str, str] = field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = 8080
-    memory: int = 200_000_000
+    memory: int = 180_000_000
     workers: int = 1
     threads: int | None = None
+    batch_wait_s: float = 0.002
     model_ttl_s: float | None = None
+    galleries: Mapping[str, str] = field(default_factory=dict)
+    gallery_keys: Mapping[str, str] = field(default_factory=dict)
+    passphrase: str | None = field(default=None, repr=False)
     key_file: Path | None = None
     max_upload: int = 10_000_000
     max_images: int = 32
@@ -65,8 +76,10 @@ class Settings:
     @property
     def served(self) -> tuple[str, ...]:
         """The tasks that are served, in the order asked for; one that a model is named for is always."""
-        asked = self.tasks or [name for name, row in TASK_ROWS.items() if row.by_default]
-        return tuple(dict.fromkeys((*asked, *(name for name in self.models if name in TASK_ROWS))))
+        for_galleries = ("embeddings",) if self.galleries else ()
+        by_default = for_galleries or [name for name, row in TASK_ROWS.items() if row.by_default]
+        models = (name for name in self.models if name in TASK_ROWS)
+        return tuple(dict.fromkeys((*(self.tasks or by_default), *for_galleries, *models)))
 
     def check(self) -> None:
         """Refuse what can't be meant.
@@ -86,6 +99,7 @@ class Settings:
                 raise NotFoundError(
                     f"{path} isn't there.", hint="Give the path of a bundle or of an .onnx file."
                 )
+        self._check_galleries()
         if not self.loopback and self.key_file is None:
             raise UsageError(
                 f"On {self.host} everybody in the network could use it.",
@@ -93,6 +107,33 @@ class Settings:
             )
         if self.model_ttl_s is not None and not 0 < self.model_ttl_s < math.inf:
             raise UsageError(f"--model-ttl is {self.model_ttl_s}.", hint="Give seconds, more than 0.")
+        if not 0 <= self.batch_wait_s <= _LONGEST_BATCH_WAIT_S:
+            raise UsageError(
+                f"--batch-wait is {self.batch_wait_s * 1e3:g}.",
+                hint=f"Give milliseconds, 0 to {_LONGEST_BATCH_WAIT_S * 1e3:g}.",
+            )
+
+    def _check_galleries(self) -> None:
+        for name in self.galleries:
+            if not _NAME.fullmatch(name):
+                raise UsageError(
+                    f"A collection can't be called {name!r}.", hint="Use letters, digits, '.', '_' and '-'."
+                )
+        places = [
+            place if "://" in place else str(Path(place).resolve()) for place in self.galleries.values()
+        ]
+        if len(set(places)) < len(places):
+            raise UsageError("Two collections are one gallery.", hint="Give each gallery once.")
+        for name in self.gallery_keys:
+            if name and name not in self.galleries:
+                raise UsageError(
+                    f"There is a key for the collection {name!r}, and no such collection.",
+                    hint=did_you_mean(name, self.galleries) if self.galleries else "Give it with --gallery.",
+                )
+        if (self.gallery_keys or self.passphrase is not None) and not self.galleries:
+            raise UsageError(
+                "There is a gallery's key, and no gallery.", hint="Give one with --gallery FILE."
+            )
 
 
 def parse_size(text: str) -> int:

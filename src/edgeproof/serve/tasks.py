@@ -11,6 +11,9 @@ from typing import Any
 
 # A drawn picture is for people to look at: its short side is no smaller than this, where it has as much.
 DRAWN_SIDE = 720
+# Names of `--model` for what a task has beside its own network: another detector of faces, which all tasks with faces
+# then share, and the second of a pair (Levi and Hassner's).
+PARTS = ("attributes-detector", "attributes-gender")
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 # What looking for faces at 640 pixels takes, measured with two pictures at once; what is said of four of them is less.
 _FACE_RUN = 20_000_000
@@ -123,6 +126,9 @@ TASK_ROWS: Mapping[str, TaskRow] = {
             ),
             model={"type": "string"},
             threshold=_maybe({"type": "number"}),
+            recognizer=_record(
+                sha256={"type": "string"}, dimensions={"type": "integer"}, side={"type": "integer"}
+            ),
         ),
         run_bytes=_FACE_RUN,
         by_default=False,

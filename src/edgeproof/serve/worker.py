@@ -9,38 +9,54 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from edgeproof.core.allocator import release_free_memory, return_large_blocks
 from edgeproof.core.errors import EdgeproofError, WorkerError
 from edgeproof.serve.channel import ChannelClosedError, Message, WorkerChannel
-from edgeproof.serve.networks import Networks
 
 
-def main(arguments: list[str]) -> None:
-    """`CONTROL SLOT...`: numbers of the sockets that the front left open for this process."""
+class Work(Protocol):
+    """What a worker has open."""
+
+    def open(self) -> list[dict[str, Any]]:
+        """Open all of it; what the front has to know of each."""
+
+    def answer(self, order: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """One order, in a thread of its own; the answer's head always has `timing_ms`."""
+
+
+def main(arguments: list[str], make: Callable[[dict[str, Any]], Work]) -> None:
+    """`CONTROL SLOT...`: numbers of the sockets that the front left open for this process.
+
+    Arguments:
+        make: what it has open, from the front's first message.
+    """
     return_large_blocks()
     # Ctrl-C in a terminal and systemd's SIGTERM reach every process of ours: the front decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    warnings.simplefilter("ignore")  # Pillow's say what stands in a picture
     control, *slots = (WorkerChannel(socket.socket(fileno=int(number))) for number in arguments)
-    networks = _open(control)
+    work = _open(control, make)
     for slot in slots:
-        threading.Thread(target=_answer_all, args=(slot, networks), daemon=True).start()
+        threading.Thread(target=_answer_all, args=(slot, work), daemon=True).start()
     with contextlib.suppress(ChannelClosedError, OSError):
         control.receive()
     # Without waiting for a run that may never end.
     os._exit(0)
 
 
-def _open(control: WorkerChannel) -> Networks:
+def _open(control: WorkerChannel, make: Callable[[dict[str, Any]], Work]) -> Work:
     try:
         order = control.receive().head
     except (ChannelClosedError, OSError):
         os._exit(0)
     try:
-        networks = Networks(order["tasks"], order["models"])
-        control.send(Message({"ready": True, "models": networks.open()}))
+        work = make(order)
+        control.send(Message({"ready": True, "models": work.open()}))
     except EdgeproofError as error:
         control.send(Message({"error": error.as_json()}))
         os._exit(1)
@@ -48,21 +64,21 @@ def _open(control: WorkerChannel) -> Networks:
         control.send(Message({"error": _unforeseen(error)}))
         os._exit(1)
     release_free_memory()
-    return networks
+    return work
 
 
-def _answer_all(slot: WorkerChannel, networks: Networks) -> None:
+def _answer_all(slot: WorkerChannel, work: Work) -> None:
     while True:
         try:
-            slot.send(_answer(slot.receive(), networks))
+            slot.send(_answer(slot.receive(), work))
         except (ChannelClosedError, OSError):
             return
 
 
-def _answer(message: Message, networks: Networks) -> Message:
+def _answer(message: Message, work: Work) -> Message:
     started = time.perf_counter()
     try:
-        head, body = networks.answer(message.head, bytes(message.body))
+        head, body = work.answer(message.head, bytes(message.body))
     except EdgeproofError as error:
         return Message({"error": error.as_json()})
     except MemoryError:
@@ -82,4 +98,6 @@ def _unforeseen(error: Exception) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from edgeproof.serve.networks import Networks
+
+    main(sys.argv[1:], lambda order: Networks(**order))

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeproof.core.errors import WorkerError
-from edgeproof.serve.channel import ChannelClosedError, Message
-from edgeproof.serve.front_channel import FrontChannel
+
+if TYPE_CHECKING:
+    from edgeproof.serve.front_channel import FrontChannel
 
 COMMAND = [sys.executable, "-m", "edgeproof.serve.worker"]
 
@@ -23,14 +24,15 @@ class WorkerProcess:
 
     Arguments:
         threads: pictures that it looks at side by side.
+        command: another program that speaks as this one does.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, command: Sequence[str] | None = None) -> None:
         self.started = time.monotonic()
         pairs = [socket.socketpair() for _ in range(threads + 1)]
         theirs = [end.fileno() for _, end in pairs]
         self._process = subprocess.Popen(
-            [*COMMAND, *map(str, theirs)],
+            [*(command or COMMAND), *map(str, theirs)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=theirs,
@@ -40,6 +42,11 @@ class WorkerProcess:
         )
         for _, end in pairs:
             end.close()
+        # asyncio comes with it: that is loaded while the process loads its libraries, and not before it is there.
+        from edgeproof.serve.front_channel import FrontChannel
+
+        self._control: FrontChannel
+        self.slots: list[FrontChannel]
         self._control, *self.slots = (FrontChannel(end) for end, _ in pairs)
         self.models: list[dict[str, Any]] = []
         self.ending = False
@@ -49,15 +56,16 @@ class WorkerProcess:
         """Its process id."""
         return self._process.pid
 
-    async def ready(self, tasks: Sequence[str], models: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def ready(self, order: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Tell it what to open, and wait until all of it has run once; what /v2 tells of each network.
 
         Raises:
             WorkerError: it died while it started, or a network can't be used, with the reason.
         """
-        order = {"tasks": list(tasks), "models": dict(models)}
+        from edgeproof.serve.channel import ChannelClosedError, Message
+
         try:
-            answer = (await self._control.ask(Message(order))).head
+            answer = (await self._control.ask(Message(dict(order)))).head
         except ChannelClosedError as error:
             raise WorkerError(
                 f"A worker ended while it started ({self._how_it_ended()}).",
@@ -71,6 +79,8 @@ class WorkerProcess:
 
     async def ended(self) -> None:
         """Wait until it has ended; it never sends anything more on this socket."""
+        from edgeproof.serve.channel import ChannelClosedError
+
         with contextlib.suppress(ChannelClosedError):
             await self._control.receive()
         self.kill()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -101,14 +101,36 @@ def enroll(
 def _one(gallery: Gallery, faces: Faces, name: str, path: Path, gate: Gate) -> EnrolReport:
     pixels = decode(path).pixels
     found = faces.faces(pixels, faces.detect(pixels))
+    limit = threshold_for(gallery, faces) if gate.threshold is None else gate.threshold
+    return enroll_found(
+        gallery, name, found, gate, limit, lambda face: encoded(crop_of(pixels, face, faces)), path
+    )
+
+
+def enroll_found(
+    gallery: Gallery,
+    name: str,
+    found: list[Face],
+    gate: Gate,
+    limit: float,
+    crop_png: Callable[[Face], bytes],
+    path: Path,
+) -> EnrolReport:
+    """Enrol the face of a picture that was looked at already, if it may get in.
+
+    Arguments:
+        found: all faces of the picture, with embeddings and quality.
+        limit: similarity from which on a face counts as that of somebody else.
+        crop_png: makes the aligned face of one of them; called where crops are kept.
+        path: for the report.
+    """
     face, reasons = _choose(found, largest=gate.largest)
     if face is None or face.embedding is None:
         return EnrolReport(path, "refused", reasons or ("The face could not be aligned.",))
-    limit = threshold_for(gallery, faces) if gate.threshold is None else gate.threshold
     reasons = (*_quality(face), *_likeness(gallery, name, face, limit))
     if reasons and not gate.force:
         return EnrolReport(path, "refused", reasons, face=face)
-    crop = encoded(crop_of(pixels, face, faces)) if gate.keep_crops else None
+    crop = crop_png(face) if gate.keep_crops else None
     done = gallery.enroll(Entry(name, face.embedding, crop, gate.retain_s))
     return EnrolReport(path, "enrolled", reasons, done.template, face)
 
@@ -117,7 +139,7 @@ def _choose(found: list[Face], *, largest: bool) -> tuple[Face | None, tuple[str
     if not found:
         return None, ("There is no face in it.",)
     if len(found) > 1 and not largest:
-        return None, (f"There are {len(found)} faces in it; --largest takes the largest.",)
+        return None, (f"There are {len(found)} faces in it; the option `largest` takes the largest.",)
     return max(found, key=lambda face: float(np.prod(face.bbox[2:] - face.bbox[:2]))), ()
 
 

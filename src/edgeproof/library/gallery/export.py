@@ -26,17 +26,38 @@ def export_person(gallery: Gallery, name: str, out: Path) -> Person:
     person = gallery.find(name)
     if out.exists():
         raise StorageError(f"{out} is there already.", hint="Choose another place, or move it away first.")
+    contents = _contents(gallery, person)
+    if out.suffix.lower() == ".zip":
+        write_atomically(out, _zipped(contents), overwrite=False)
+        _private(out, 0o600)
+    else:
+        _write_folder(out, contents)
+    _record(gallery, person)
+    return person
+
+
+def person_as_zip(gallery: Gallery, name: str) -> tuple[Person, bytes]:
+    """The same as a zip file's bytes, which are written nowhere.
+
+    Raises:
+        UnknownNameError: nobody of that name is here.
+    """
+    person = gallery.find(name)
+    data = _zipped(_contents(gallery, person))
+    _record(gallery, person)
+    return person, data
+
+
+def _contents(gallery: Gallery, person: Person) -> dict[str, bytes]:
     templates = list(gallery.templates(person.person))
     files = {_crop_name(one): one.crop for one in templates if one.crop is not None}
     text = json.dumps(_document(gallery, person, templates), ensure_ascii=False, indent=2)
-    contents = {"person.json": text.encode() + b"\n", **files}
-    if out.suffix.lower() == ".zip":
-        _write_zip(out, contents)
-    else:
-        _write_folder(out, contents)
+    return {"person.json": text.encode() + b"\n", **files}
+
+
+def _record(gallery: Gallery, person: Person) -> None:
     with gallery.store.changing("export", person.person) as change:
-        change.count = len(templates)
-    return person
+        change.count = person.templates
 
 
 def _document(gallery: Gallery, person: Person, templates: list[Template]) -> dict[str, Any]:
@@ -66,13 +87,12 @@ def _crop_name(template: Template) -> str:
     return f"{template.template}.png"
 
 
-def _write_zip(out: Path, contents: dict[str, bytes]) -> None:
+def _zipped(contents: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in contents.items():
             archive.writestr(name, data)
-    write_atomically(out, buffer.getvalue(), overwrite=False)
-    _private(out, 0o600)
+    return buffer.getvalue()
 
 
 def _write_folder(out: Path, contents: dict[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,17 +52,25 @@ def search(
         threshold, margin: None for the gallery's own, else the recogniser's, and 0.05.
     """
     threshold = threshold_for(gallery, faces) if threshold is None else threshold
-    found = [
+    looked = faces.get(image, quality=False)
+    found = match_faces(gallery, looked, top=top, threshold=threshold, margin=margin)
+    gallery.record("search", len(found))
+    return found
+
+
+def match_faces(
+    gallery: Gallery, faces: Sequence[Face], *, top: int, threshold: float | None, margin: float | None
+) -> list[FoundFace]:
+    """Who each of these faces is, in order; arguments as `search`, and nothing is written into the audit log."""
+    return [
         FoundFace(
             face,
             None
             if face.embedding is None
             else gallery.identify(face.embedding, threshold=threshold, margin=margin, top=top),
         )
-        for face in faces.get(image, quality=False)
+        for face in faces
     ]
-    gallery.record("search", len(found))
-    return found
 
 
 def threshold_for(gallery: Gallery, faces: Faces) -> float:
@@ -69,7 +78,13 @@ def threshold_for(gallery: Gallery, faces: Faces) -> float:
 
     A recogniser's threshold is of pairs. Among many people some pair comes near it by chance.
     """
-    if (own := gallery.head.threshold) is not None:
+    return threshold_of(
+        gallery.head.threshold, getattr(getattr(faces.recognizer, "task", None), "threshold", None)
+    )
+
+
+def threshold_of(own: float | None, of_model: float | None) -> float:
+    """The same from a gallery's own threshold and the recogniser's, where there are any."""
+    if own is not None:
         return own
-    of_model = getattr(getattr(faces.recognizer, "task", None), "threshold", None)
     return max(THRESHOLD, float(of_model)) if of_model is not None else THRESHOLD

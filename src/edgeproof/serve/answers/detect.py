@@ -13,6 +13,7 @@ from edgeproof.core.errors import UsageError
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.imaging.decode import Picture
 from edgeproof.serve.answers.found import drawn, enlargement, with_shares
+from edgeproof.serve.answers.shared import Shared
 from edgeproof.tasks.detection import ObjectDetector
 from edgeproof.tasks.detection.open import Wish
 
@@ -20,7 +21,7 @@ from edgeproof.tasks.detection.open import Wish
 class DetectAnswer:
     """See `answers.protocol.Answer`."""
 
-    def __init__(self, bundle: Path | None) -> None:
+    def __init__(self, bundle: Path | None, shared: Shared) -> None:  # noqa: ARG002
         if bundle is None:
             raise UsageError(
                 "The task 'detect' has no network of its own.", hint="Give one with --model detect=FILE."

@@ -6,55 +6,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeproof.core.faces import FaceDetections
+from edgeproof.core.faces import Face
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.imaging.decode import Picture
-from edgeproof.library.faces.faces import Faces
 from edgeproof.serve.answers.found import drawn, enlargement, with_shares
+from edgeproof.serve.answers.shared import LONG_SIDE, Shared
+from edgeproof.tasks.face_detection import FaceDetector
 
-# A look at 960 pixels takes 40 MB, at 640 less than half; of 20 pixels there a face is
-# still found.
-LONG_SIDE = 640
+_TASK = "faces"
 
 
 class FacesAnswer:
     """See `answers.protocol.Answer`."""
 
-    def __init__(self, bundle: Path | None) -> None:
-        self._faces = detector_only(bundle)
+    def __init__(self, bundle: Path | None, shared: Shared) -> None:
+        self._shared = shared.detector
+        self._own = FaceDetector(bundle, long_side=LONG_SIDE) if bundle else None
 
     def engines(self) -> Mapping[str, Engine]:
         """The detector."""
-        return {"faces": self._faces.detector.open()[0]}
+        return {"faces": self._own.open()[0] if self._own else self._shared.open(_TASK)}
 
     def answer(self, picture: Picture) -> dict[str, Any]:
         """Box, landmarks and score of every face, best first."""
-        found = in_full(self._faces.detect(picture.pixels), picture)
-        rows = self._faces.faces(picture.pixels, found, embed=False, quality=False)
-        return {"faces": with_shares([row.as_json() for row in rows], picture)}
+        self.engines()
+        found = (self._own or self._shared.faces).detect(picture.pixels)
+        scale = enlargement(picture)
+        boxes = found.boxes * scale[[0, 1, 0, 1]]
+        marks = [None] * len(found) if found.landmarks is None else list(found.landmarks * scale)
+        faces = [
+            Face(box, float(score), points)
+            for box, score, points in zip(boxes, found.scores, marks, strict=True)
+        ]
+        return {"faces": with_shares([face.as_json() for face in faces], picture)}
 
     def draw(self, picture: Picture, result: Mapping[str, Any]) -> Pixels:
         """The picture with a box around each face, and its landmarks."""
         return draw_faces(picture, result)
 
     def close(self) -> None:
-        """Free the networks."""
-        self._faces.close()
-
-
-def detector_only(detector: Path | None = None) -> Faces:
-    """What finds faces in a service: frugal, so EXIF's orientation is applied and no other is tried.
-
-    The network that tells whether a picture is turned would take 25 MB more; `/v1/orientation` has it.
-    """
-    return Faces(detector, long_side=LONG_SIDE, turn=False)
-
-
-def in_full(found: FaceDetections, picture: Picture) -> FaceDetections:
-    """Faces of a reduced picture in the full picture's pixels."""
-    scale = enlargement(picture)
-    marks = None if found.landmarks is None else found.landmarks * scale
-    return FaceDetections(found.boxes * scale[[0, 1, 0, 1]], found.scores, marks)
+        """Free the network."""
+        if self._own:
+            self._own.close()
+        else:
+            self._shared.close(_TASK)
 
 
 def draw_faces(picture: Picture, result: Mapping[str, Any]) -> Pixels:

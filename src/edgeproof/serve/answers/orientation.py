@@ -11,13 +11,14 @@ import numpy as np
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.core.results import TURNS
 from edgeproof.imaging.decode import Picture
+from edgeproof.serve.answers.shared import Shared
 from edgeproof.tasks.orientation import Orientation
 
 
 class OrientationAnswer:
     """See `answers.protocol.Answer`."""
 
-    def __init__(self, bundle: Path | None) -> None:
+    def __init__(self, bundle: Path | None, shared: Shared) -> None:  # noqa: ARG002
         self._looker = Orientation(bundle, threads=1)
 
     def engines(self) -> Mapping[str, Engine]:

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 from edgeproof.core.protocols import Engine, Pixels
 from edgeproof.imaging.decode import Picture
+from edgeproof.serve.answers.shared import Shared
 
 
 class Answer(Protocol):
     """One task in a worker; called from several threads at once."""
 
-    def __init__(self, bundle: Path | None) -> None:
-        """`bundle`: made for this task, or None for the networks that the task has by default."""
+    def __init__(self, bundle: Path | None, shared: Shared) -> None:
+        """`bundle`: made for this task, or None for the networks that it has by default; `shared`: with other tasks."""
         ...
 
     def engines(self) -> Mapping[str, Engine]:

@@ -14,5 +14,13 @@ def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
         *about.ENDPOINTS,
         *pictures.endpoints(served),
         *comparison.endpoints(served),
+        *(_of_galleries() if settings.galleries else ()),
         *inference.ENDPOINTS,
     )
+
+
+def _of_galleries() -> tuple[Endpoint, ...]:
+    # A service without galleries does without what their names and times are read with.
+    from edgeproof.serve.routes import gallery
+
+    return gallery.ENDPOINTS

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edgeproof._version import __version__
-from edgeproof.devices.sensors import thermal_zones
 from edgeproof.serve.endpoints import Endpoint, Json
 from edgeproof.serve.http_errors import HttpError
 from edgeproof.serve.memory import pss_bytes
@@ -34,6 +33,7 @@ async def _status(service: Service, _request: Request) -> Response:
         {
             "version": __version__,
             "tasks": [{"name": name, "title": TASK_ROWS[name].title} for name in service.settings.served],
+            "collections": list(service.galleries.facts) if service.galleries else [],
             "models": [
                 {
                     "name": model["name"],
@@ -46,7 +46,7 @@ async def _status(service: Service, _request: Request) -> Response:
             "memory_bytes": sum(memory.values()),
             "memory_budget_bytes": service.settings.memory,
             "running": service.pool.busy,
-            "waiting": service.pool.waiting + service.admission.work.waiting,
+            "waiting": service.pool.waiting + service.admission.waiting,
             "places": service.admission.places,
             "workers": len(service.pool.pids),
             "max_upload_bytes": service.settings.max_upload,
@@ -61,14 +61,10 @@ async def _metrics(service: Service, _request: Request) -> Response:
         (model["name"], model["engine"], model["provider"]): float(group_of(model) in service.used)
         for model in service.models
     }
-    heat = {
-        (str(zone["name"]),): float(str(zone["celsius"]))
-        for zone in thermal_zones(Path("/"))
-        if zone["celsius"] is not None
-    }
+    machine = await asyncio.to_thread(service.machine.lines)  # some meters are asked by running a program
     now: dict[tuple[str, str], float] = {
         ("edgeproof_queue_depth", "Runs that wait for memory or for a worker."): (
-            service.pool.waiting + service.admission.work.waiting
+            service.pool.waiting + service.admission.waiting
         ),
         ("edgeproof_running", "Runs under way."): service.pool.busy,
         ("edgeproof_workers", "Workers that are ready."): len(service.pool.pids),
@@ -77,6 +73,7 @@ async def _metrics(service: Service, _request: Request) -> Response:
     }
     lines = [
         *service.metrics.lines(),
+        *(service.galleries.lines() if service.galleries else ()),
         *gauge(
             "edgeproof_memory_resident_bytes",
             "Proportional set size, so that the sum is what is really taken.",
@@ -89,7 +86,7 @@ async def _metrics(service: Service, _request: Request) -> Response:
             ("model", "engine", "provider"),
             loaded,
         ),
-        *gauge("edgeproof_temperature_celsius", "Thermal zones.", ("zone",), heat),
+        *machine,
     ]
     for (name, about), value in now.items():
         lines += gauge(name, about, (), {(): float(value)})
@@ -98,6 +95,8 @@ async def _metrics(service: Service, _request: Request) -> Response:
 
 def _memory(service: Service) -> dict[str, int]:
     pids = {"front": os.getpid(), **{f"worker-{n}": pid for n, pid in enumerate(service.pool.pids)}}
+    if service.galleries:
+        pids.update(("gallery", pid) for pid in service.galleries.pool.pids)
     sizes = {name: pss_bytes(pid) for name, pid in pids.items()}
     return {name: size for name, size in sizes.items() if size is not None}
 
