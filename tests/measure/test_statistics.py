@@ -30,6 +30,21 @@ def test_minimum_runs_is_the_smallest_that_is_enough(p: float, confidence: float
     assert risk(n - 1) > (1 - confidence) * (1 - 1e-9)
 
 
+@pytest.mark.parametrize(("p", "tries"), [(0.5, 400_000), (0.9, 400_000), (0.95, 400_000), (0.99, 400_000)])
+def test_minimum_runs_cover_in_a_brute_force_simulation(p: float, tries: int) -> None:
+    """Were the true percentile higher, at most one run in n would exceed it no more than once in a hundred times."""
+    rng = np.random.default_rng(5)
+    n = minimum_runs(p)
+    seldom, too_often = (float((rng.binomial(count, 1 - p, tries) <= 1).mean()) for count in (n, n - 1))
+    noise = 4 * math.sqrt(0.01 * 0.99 / tries)
+    assert seldom <= 0.01 + noise
+    assert too_often > 0.01 - noise
+    values = rng.exponential(1, (2000, n))
+    truth = -math.log(1 - p)
+    below = np.quantile(values, p, axis=1, method="inverted_cdf") <= truth
+    assert below.mean() == pytest.approx(0.5, abs=0.12)
+
+
 @pytest.mark.parametrize("p", [0.0, 1.0, -0.5, 99.0, math.nan])
 def test_a_percentile_is_a_fraction(p: float) -> None:
     with pytest.raises(UsageError, match="percentile"):

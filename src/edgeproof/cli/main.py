@@ -20,6 +20,11 @@ from edgeproof.core.errors import EdgeproofError, UsageError, did_you_mean
 VERBS = {
     "fit": ("edgeproof.cli.fit:fit", "Make a network meet a budget, prove it, and seal it in a bundle."),
     "check": ("edgeproof.cli.check:check", "Check on this machine that a bundle is what it was."),
+    "bench": (
+        "edgeproof.cli.bench:bench",
+        "Measure speed, memory and energy, and what of it can be trusted.",
+    ),
+    "compare": ("edgeproof.cli.compare:compare", "Whether one measurement is faster than another."),
     "import": (
         "edgeproof.cli.import_:import_",
         "Turn a network of any format into ONNX, checked against the original.",
@@ -29,6 +34,10 @@ VERBS = {
         "Turn a network into another runtime's file, checked against the original.",
     ),
     "ops": ("edgeproof.cli.ops:ops", "Say which nodes of a network a runtime can't take, and what to do."),
+    "diagnose": (
+        "edgeproof.cli.diagnose:diagnose",
+        "Why a network, a task or a running process is slow, unsteady, growing or hot.",
+    ),
     "device": ("edgeproof.cli.device:device", "What this machine is, and which engines can run on it."),
     "rotate": ("edgeproof.cli.rotate:rotate", "Find which photos are turned, and write upright copies."),
     "rotate evaluate": ("edgeproof.cli.rotate:evaluate", "How right that is, on photos that stand upright."),

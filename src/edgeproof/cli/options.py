@@ -46,7 +46,7 @@ def engine_options(command: F) -> F:
     )
     @functools.wraps(command)
     def wrapped(*arguments: Any, engine: str, settings: Sequence[str], **others: Any) -> Any:
-        chosen = {"engine": engine, "options": dict(map(_engine_setting, settings))}
+        chosen = {"engine": engine, "options": dict(map(engine_setting, settings))}
         return command(*arguments, engine=chosen, **others)
 
     return wrapped
@@ -96,7 +96,7 @@ def orientation_options(command: F) -> F:
     return wrapped
 
 
-def _engine_setting(text: str) -> tuple[str, Value]:
+def engine_setting(text: str) -> tuple[str, Value]:
     """NAME=VALUE of --engine-option."""
     name, equals, value = text.partition("=")
     if not name or not equals:

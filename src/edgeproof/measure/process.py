@@ -51,6 +51,11 @@ class WorkerProcess:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def send(self, request: dict[str, Any]) -> None:
         """Send a request without waiting for its answer."""
         assert self._process.stdin is not None

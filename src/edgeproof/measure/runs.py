@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,20 @@ BLOCK_MS = (
     60.0  # long enough to drown the request's own cost, short enough that drift hits all variants alike
 )
 _BLOCK_RUNS = (3, 40)
+_SLOW_MS = 300.0  # one run of a slow network is a block
 _OUTPUTS_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing to measure: a model file in an engine with its options."""
+    """One thing to measure: a model file in an engine with its options.
+
+    Attributes:
+        batch: pictures in one run.
+        inputs: the files that feed it, where they are its own; `whole` where each of their rows is a whole input, the
+            batch axis and all.
+        worker: the module of its measuring process, and `request`, what that one is told beside the rest.
+    """
 
     id: str
     model: Path
@@ -35,6 +44,11 @@ class Variant:
     device: str = "cpu"
     threads: int = 1
     options: Options = field(default_factory=dict)
+    batch: int = 1
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    whole: bool = False
+    worker: str = WORKER
+    request: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -43,6 +57,7 @@ class Run:
 
     Attributes:
         blocks: latencies in ms, one list for each round, in the order of the rounds.
+        circumstances: of each block: the number of its process, and what the process told beside latencies.
         cold_s, load_s, first_ms: one for each fresh process.
         memory_mb: peak resident memory by phase, the largest of all processes; None where it can't be read.
         error: why it could not be measured (further).
@@ -50,6 +65,7 @@ class Run:
 
     variant: Variant
     blocks: list[list[float]] = field(default_factory=list)
+    circumstances: list[dict[str, Any]] = field(default_factory=list)
     cold_s: list[float] = field(default_factory=list)
     load_s: list[float] = field(default_factory=list)
     first_ms: list[float] = field(default_factory=list)
@@ -65,7 +81,7 @@ class Run:
     @property
     def peak_mb(self) -> float | None:
         """The largest of the phases."""
-        known = [value for value in self.memory_mb.values() if value is not None]
+        known = [value for phase, value in self.memory_mb.items() if value is not None and phase != "pss"]
         return max(known, default=None)
 
     def as_json(self) -> dict[str, Any]:
@@ -95,8 +111,35 @@ def open_request(variant: Variant, inputs: Mapping[str, Path], spawned: float) -
         "device": variant.device,
         "threads": variant.threads,
         "options": dict(variant.options),
-        "inputs": {name: str(path) for name, path in inputs.items()},
+        "inputs": {name: str(path) for name, path in (variant.inputs or inputs).items()},
+        "whole": variant.whole,
+        **variant.request,
     }
+
+
+def time_block(run: Run, worker: WorkerProcess, most: int | None = None) -> None:
+    """Time about `BLOCK_MS` of runs one after another, `most` at the most."""
+    typical = float(np.median(run.blocks[-1])) if run.blocks else run.first_ms[-1]
+    low, high = _BLOCK_RUNS
+    low = 1 if typical > _SLOW_MS else low
+    count = int(np.clip(BLOCK_MS / max(typical, 1e-3), low, high))
+    keep_block(
+        run, worker.ask({"do": "time", "runs": count if most is None else min(count, most)}, _OPEN_TIMEOUT_S)
+    )
+
+
+def keep_block(run: Run, answer: dict[str, Any]) -> None:
+    """Add what a process answered about one block."""
+    run.blocks.append(answer.pop("latency_ms"))
+    keep_memory(run, answer.pop("memory_mb"))
+    run.circumstances.append({"process": len(run.cold_s) - 1, **answer})
+
+
+def keep_memory(run: Run, memory: Mapping[str, float | None]) -> None:
+    """Take over a process's memory by phase where it is larger than the other processes' was."""
+    for phase, value in memory.items():
+        before = run.memory_mb.get(phase)
+        run.memory_mb[phase] = value if before is None else max(before, value or 0.0)
 
 
 def measure(
@@ -107,6 +150,9 @@ def measure(
     seed: int,
     memory_mb: int | None = None,
     progress: Callable[[], None] = lambda: None,
+    block: Callable[[Run, WorkerProcess], None] = time_block,
+    finish: Callable[[Run, WorkerProcess], None] = lambda _run, _worker: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Measure every run in one fresh process each, in `rounds` rounds of shuffled blocks; adds to `runs`.
 
@@ -114,7 +160,10 @@ def measure(
     so block i of each was measured within the same second or two, whatever the machine did meanwhile.
 
     Arguments:
-        inputs: the rows (.npy) that feed each input.
+        inputs: the rows (.npy) that feed each input, for variants that have none of their own.
+        block: measures one block.
+        finish: what is still to be asked of a process when the rounds are over.
+        enough: asked before each round: whether to leave out those that are left.
     """
     order = random.Random(seed)
     with ExitStack() as stack:
@@ -122,16 +171,20 @@ def measure(
         for run in _shuffled(runs, order):
             if run.error:
                 continue
-            worker = stack.enter_context(WorkerProcess(WORKER, memory_mb=memory_mb))
-            _guard(run, lambda run=run, worker=worker: _start(run, worker, inputs))  # type: ignore[misc]
+            worker = stack.enter_context(WorkerProcess(run.variant.worker, memory_mb=memory_mb))
+            _guard(run, partial(_start, run, worker, inputs))
             workers[run.variant.id] = worker
             progress()
         for _ in range(rounds):
+            if enough():
+                break
             for run in _shuffled(runs, order):
                 if not run.error:
-                    worker = workers[run.variant.id]
-                    _guard(run, lambda run=run, worker=worker: _block(run, worker))  # type: ignore[misc]
+                    _guard(run, partial(block, run, workers[run.variant.id]))
                 progress()
+        for run in runs:
+            if not run.error:
+                _guard(run, partial(finish, run, workers[run.variant.id]))
 
 
 def _shuffled(runs: Sequence[Run], order: random.Random) -> list[Run]:
@@ -151,25 +204,10 @@ def _start(run: Run, worker: WorkerProcess, inputs: Mapping[str, Path]) -> None:
     run.load_s.append(answer["load_s"])
     run.first_ms.append(answer["first_ms"])
     run.info = answer["info"]
-    _keep_memory(run, answer)
+    keep_memory(run, answer["memory_mb"])
     # The first runs after opening still fill caches and arenas; they are neither "first" nor steady.
-    worker.ask({"do": "time", "runs": _BLOCK_RUNS[0]}, _OPEN_TIMEOUT_S)
-
-
-def _block(run: Run, worker: WorkerProcess) -> None:
-    typical = float(np.median(run.blocks[-1])) if run.blocks else run.first_ms[-1]
-    low, high = _BLOCK_RUNS
-    answer = worker.ask(
-        {"do": "time", "runs": int(np.clip(BLOCK_MS / max(typical, 1e-3), low, high))}, _OPEN_TIMEOUT_S
-    )
-    run.blocks.append(answer["latency_ms"])
-    _keep_memory(run, answer)
-
-
-def _keep_memory(run: Run, answer: dict[str, Any]) -> None:
-    for phase, value in answer["memory_mb"].items():
-        before = run.memory_mb.get(phase)
-        run.memory_mb[phase] = value if before is None else max(before, value or 0.0)
+    warm_up = 1 if run.first_ms[-1] > _SLOW_MS else _BLOCK_RUNS[0]
+    worker.ask({"do": "time", "runs": warm_up}, _OPEN_TIMEOUT_S)
 
 
 def outputs_of(

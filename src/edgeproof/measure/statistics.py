@@ -114,7 +114,7 @@ def percentile_interval(
         # A block drawn twice weighs twice: the same as sorting the resample, without sorting it.
         rank = np.cumsum(np.bincount(pick, minlength=count)[block_of])
         estimates[i] = values[np.searchsorted(rank, p * rank[-1])]
-    tail = NormalDist().cdf(-math.sqrt(count / (count - 1)) * _student(confidence, count - 1))
+    tail = NormalDist().cdf(-math.sqrt(count / (count - 1)) * student(confidence, count - 1))
     ends = np.quantile(estimates, (tail, 1.0 - tail), method="inverted_cdf")
     return min(low, float(ends[0])), max(high, float(ends[1]))
 
@@ -155,7 +155,7 @@ def ratio_interval(
     if len(ratios) == 1:
         return ratio, 0.0, math.inf
     logs = np.log(ratios)
-    reach = _student(confidence, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
+    reach = student(confidence, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
     center = float(logs.mean())
     # The mean and the median can differ by more than the reach where the rounds agree but for one.
     return ratio, min(ratio, math.exp(center - reach)), max(ratio, math.exp(center + reach))
@@ -179,7 +179,7 @@ def _order_interval(ordered: Values, p: float, confidence: float) -> tuple[float
     return low, high
 
 
-def _student(confidence: float, freedom: int) -> float:
+def student(confidence: float, freedom: int) -> float:
     """The two-sided quantile of Student's t, within 1 % at 95 % from 3 degrees of freedom.
 
     The exact closed forms for 1 and 2; above, Abramowitz and Stegun, "Handbook of Mathematical Functions",

@@ -1,0 +1,1 @@
+"""Measuring built-in tasks and networks: `edgeproof bench`."""
