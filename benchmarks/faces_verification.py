@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from edgeproof.imaging.align import align_faces
 from edgeproof.imaging.decode import decode
 from edgeproof.library.faces.faces import Faces
-from edgeproof.library.faces.verify import embed_one, read_pairs
+from edgeproof.library.faces.verify import embed_one
 from edgeproof.streams.ordered import map_ordered
+from edgeproof.verify.pairs import read_pairs
 from edgeproof.verify.verification import threshold_at_far
 from photos import SHARED
 

@@ -27,8 +27,12 @@ SECTIONS = (
     "gallery",
     "ir_backbone",
     "detect_speed",
+    "detect_soak",
+    "serve_memory",
     "serve_load",
+    "serve_article",
     "start",
+    "bench_honesty",
 )
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 _HEAD = """# Benchmarks

@@ -24,10 +24,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     """`edgeproof faces ARGUMENTS --json` in a home of its own; the exit code, the document and the words."""
     for name in ("", "_KEY", "_KEY_FILE", "_PASSPHRASE"):
         monkeypatch.delenv(f"EDGEPROOF_GALLERY{name}", raising=False)
+    monkeypatch.delenv("EDGEPROOF_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("edgeproof.library.faces.Faces", FakeFaces)
+    monkeypatch.setattr("edgeproof.library.faces.faces.Faces", FakeFaces)
 
     def call(*arguments: str | Path) -> tuple[int, Any, str]:
         with pytest.raises(SystemExit) as caught:
@@ -42,8 +43,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 def enrolled(run: Run, tmp_path: Path) -> None:
     for number, name in enumerate(("Ada", "Bea", "Cleo")):
         picture(tmp_path / "pictures" / f"{name}.png", 2 * number)
-        code, _, _ = run("enroll", name, tmp_path / "pictures" / f"{name}.png", "--keep-crops")
-        assert code == 0
+        code, _, said = run("enroll", name, tmp_path / "pictures" / f"{name}.png", "--keep-crops")
+        assert code == 0, said
 
 
 @pytest.mark.usefixtures("enrolled")

@@ -137,7 +137,7 @@ def test_a_real_process_prints_one_document(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hungry() -> None:
+    def hungry(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("edgeproof.devices.host.describe_host", hungry)

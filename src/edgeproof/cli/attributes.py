@@ -214,7 +214,8 @@ def evaluate(
     """
     from edgeproof.devices.host import usable_cores
     from edgeproof.library.attributes.attributes import Attributes
-    from edgeproof.library.attributes.evaluate import evaluate_attributes, read_labels
+    from edgeproof.library.attributes.evaluate import evaluate_attributes
+    from edgeproof.tasks.attributes.labels import read_labels
 
     faces = read_labels(table)
     with Attributes(**attributes) as looker, output.progress() as step:

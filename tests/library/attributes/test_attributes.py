@@ -14,14 +14,10 @@ from edgeproof.core.errors import DataError, ModelError, UsageError
 from edgeproof.core.faces import FaceDetections
 from edgeproof.imaging.decode import decode
 from edgeproof.library.attributes.attributes import Attributes
-from edgeproof.library.attributes.evaluate import (
-    LabelledFace,
-    bucket_number,
-    evaluate_attributes,
-    read_labels,
-)
+from edgeproof.library.attributes.evaluate import evaluate_attributes
 from edgeproof.library.attributes.images import look_at_images
 from edgeproof.tasks.attributes.family import FAIRFACE
+from edgeproof.tasks.attributes.labels import LabelledFace, bucket_number, read_labels
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from PIL import Image
 
 from edgeproof.core.errors import DataError, EdgeproofError, NotFoundError
 from edgeproof.core.faces import FaceDetections
-from edgeproof.library.faces.evaluate import evaluate_detector, read_boxes
+from edgeproof.library.faces.evaluate import evaluate_detector
 from edgeproof.tasks.face_detection import FaceDetectionTask, FaceDetector
+from edgeproof.verify.face_boxes import read_boxes
 
 
 class Known(FaceDetector):

@@ -11,7 +11,8 @@ import pytest
 from edgeproof.core.errors import DataError, NotFoundError
 from edgeproof.core.faces import FaceDetections
 from edgeproof.library.faces.faces import Faces
-from edgeproof.library.faces.verify import Pair, most_central, read_pairs, verify_pairs
+from edgeproof.library.faces.verify import verify_pairs
+from edgeproof.verify.pairs import Pair, most_central, read_pairs
 
 _SUBSET = 120  # of 1,200 pairs; benchmarks/faces_verification.py runs them all
 

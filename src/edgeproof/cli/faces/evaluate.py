@@ -36,8 +36,9 @@ def evaluate(output: Output, *, boxes: str, images: str, faces: dict[str, Any], 
     from edgeproof.devices.host import usable_cores
     from edgeproof.library.faces import evaluate as library
     from edgeproof.tasks.face_detection import FaceDetector
+    from edgeproof.verify.face_boxes import read_boxes
 
-    truth = library.read_boxes(boxes)
+    truth = read_boxes(boxes)
     known = {name: value for name, value in faces.items() if name not in ("detector", "turn", "confidence")}
     confidence = faces["confidence"]
     FaceDetector(confidence=confidence)  # refused where it makes no sense, before any work

@@ -35,7 +35,8 @@ def verify(output: Output, *, pairs: str, images: str, faces: dict[str, Any], wo
     """
     from edgeproof.devices.host import usable_cores
     from edgeproof.library.faces.faces import Faces
-    from edgeproof.library.faces.verify import read_pairs, verify_pairs
+    from edgeproof.library.faces.verify import verify_pairs
+    from edgeproof.verify.pairs import read_pairs
 
     started = time.monotonic()
     rows = read_pairs(pairs)

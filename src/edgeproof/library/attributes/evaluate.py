@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,35 +12,13 @@ from numpy.typing import NDArray
 
 from edgeproof.core.attributes import AgeEstimate, Bucket, GenderEstimate
 from edgeproof.core.errors import DataError, EdgeproofError, UsageError
-from edgeproof.core.files import storage_error
-from edgeproof.imaging.crop import square_crops
 from edgeproof.imaging.decode import decode
 from edgeproof.library.attributes.attributes import Attributes
 from edgeproof.library.faces.faces import OF_ONE_PICTURE
 from edgeproof.streams.ordered import map_ordered
-from edgeproof.tasks.attributes.estimate import bucket_of, unsure
+from edgeproof.tasks.attributes.estimate import unsure
 from edgeproof.tasks.attributes.family import GENDERS
-
-COLUMNS = ("file", "age", "gender")
-_GENDERS = {**{name.lower(): name for name in GENDERS}, "m": "Male", "f": "Female"}
-_OTHER_NAMES = {"more than 70": "70+"}  # as FairFace's own tables call it
-
-
-@dataclass(frozen=True)
-class LabelledFace:
-    """One line of the table.
-
-    Attributes:
-        file: the crop's name below the folder.
-        age: a bucket's name or years, as written; "" where it isn't known.
-        gender: "Male", "Female", or "" where it isn't known.
-        line: of the table, for messages.
-    """
-
-    file: str
-    age: str
-    gender: str
-    line: int
+from edgeproof.tasks.attributes.labels import LabelledFace, bucket_number, central_crop
 
 
 @dataclass(frozen=True)
@@ -110,69 +87,6 @@ def _share(right: Iterable[bool]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def read_labels(path: str | Path) -> list[LabelledFace]:
-    """The lines of a CSV file with the columns file, age and gender.
-
-    Raises:
-        DataError: it isn't such a file, or holds no face.
-        NotFoundError, StorageError: it can't be read.
-    """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} has no column {', '.join(missing)}.",
-                    hint="Its first line has to be: file,age,gender",
-                )
-            faces = [_labelled(row, reader.line_num, path) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path} is no CSV file in UTF-8: {error}.", hint="Save it as CSV in UTF-8."
-        ) from error
-    except ValueError as error:  # a path with a NUL in it
-        raise DataError(f"{str(path)!r} isn't a path.", hint="Check the spelling of the path.") from error
-    except OSError as error:
-        raise storage_error(path, error) from error
-    if not faces:
-        raise DataError(f"{path} holds no face.", hint="Each line is a face: file,age,gender")
-    return faces
-
-
-def _labelled(row: dict[str, Any], line: int, path: str | Path) -> LabelledFace:
-    file, age, gender = ((row[name] or "").strip() for name in COLUMNS)
-    if not file or (gender and gender.lower() not in _GENDERS):
-        raise DataError(
-            f"Line {line} of {path} is no face: file is {file!r}, gender is {gender!r}.",
-            hint="The name of a crop, and Male or Female, or nothing where it isn't known.",
-        )
-    return LabelledFace(file, age, _GENDERS.get(gender.lower(), ""), line)
-
-
-def bucket_number(age: str, buckets: Sequence[Bucket]) -> int | None:
-    """The number of the bucket that a label means: a bucket's name, or years; None for no label.
-
-    Raises:
-        DataError: it is neither.
-    """
-    if not age:
-        return None
-    names = [bucket.name for bucket in buckets]
-    if _OTHER_NAMES.get(age, age) in names:
-        return names.index(_OTHER_NAMES.get(age, age))
-    try:
-        years = float(age)
-    except ValueError:
-        years = -1.0
-    if not 0 <= years <= 150:
-        raise DataError(
-            f"The age {age!r} is none that this network tells.",
-            hint=f"Write years, or one of: {', '.join(names)}.",
-        )
-    return buckets.index(bucket_of(years, buckets))
-
-
 def evaluate_attributes(
     faces: Sequence[LabelledFace],
     images: str | Path,
@@ -239,12 +153,5 @@ def ask_crop(
     pixels: NDArray[np.uint8], attributes: Attributes, share: float | None = None
 ) -> tuple[AgeEstimate | None, GenderEstimate | None]:
     """Age and gender of one crop of a face, uint8 (H, W, 3) RGB; errors as `AttributeEstimator.ask`."""
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    box = np.array([[width - short, height - short, width + short, height + short]]) / 2
-    answers = []
-    for estimator in attributes.estimators:
-        family = estimator.family
-        grow = ((share or family.central) - 1) / 2
-        answers.append(estimator.answer(square_crops(pixels, box, family.side, grow=grow)))
+    answers = [one.answer(central_crop(pixels, one.family, share)) for one in attributes.estimators]
     return attributes.told(answers, 1)[0]

@@ -236,8 +236,9 @@ def find_candidates(photos: Sequence[Path], faces: dict[str, Any], out: Path) ->
 
 def verified(way: Way, pairs: str, images: str, *, workers: int) -> float:
     """The share of pairs that a way tells apart rightly; see `edgeproof faces verify`."""
-    from edgeproof.library.faces.verify import read_pairs, verify_pairs
+    from edgeproof.library.faces.verify import verify_pairs
     from edgeproof.tasks.face_recognition import FaceRecognizer
+    from edgeproof.verify.pairs import read_pairs
 
     request = way.request
     recognizer = FaceRecognizer(**{**request["recognizer"], "threads": 1})
