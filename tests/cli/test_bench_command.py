@@ -157,3 +157,35 @@ def test_a_worker_that_is_killed_is_told_and_the_rest_kept(net: str, tmp_path: P
     assert row["verdict"] == "invalid"
     assert "SIGKILL" in stderr
     assert read_runs(out).variants[0].error
+
+
+def test_a_stated_power_gives_an_estimate_and_says_so(net: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document, said = _run(capsys, "bench", net, "--runs", "12", "--watts", "8", "--json")
+    assert (code, document is not None) == (0, True)
+    energy = document["variants"][0]["energy"] if document else {}
+    assert "estimate" in energy["meter"]
+    assert "not measured" in energy["scope"]
+    assert energy["interval_s"] is None
+    assert energy["above_idle_mj"] is None
+    row = document["variants"][0] if document else {}
+    assert row["energy_mj"] == pytest.approx(8 * row["latency_ms"]["p50"], rel=2)
+    assert "an estimate from the stated 8 W" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--energy-csv", "none.csv"], "Start the meter's recording"),
+        (["--energy-csv", "none.csv", "--watts", "5"], "Give one of them"),
+        (["--watts", "-1"], "no power to estimate with"),
+        (["--watts", "5", "--soak", "1"], "A soak has no"),
+    ],
+)
+def test_energy_that_can_not_be_had_is_one_line(
+    net: str, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    code, document, complaint = _run(capsys, "bench", net, *options)
+    assert code in (1, 2)
+    assert document is None
+    assert said in complaint
+    assert "Traceback" not in complaint

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeproof.cli.interrupt import drain_on_interrupt
 from edgeproof.cli.options import engine_setting, output_options
 from edgeproof.cli.output import Output, complain
-from edgeproof.core.errors import EdgeproofError, UsageError
+from edgeproof.core.errors import EdgeproofError, NotFoundError, UsageError
 
+if TYPE_CHECKING:
+    from edgeproof.devices.meters import Meter
+
+# Programs of meters write their files every few seconds.
+_METER_LAG_S = 10.0
 _STYLES = {"valid": "", "suspect": "yellow", "invalid": "red"}
 
 
@@ -76,6 +82,18 @@ _STYLES = {"valid": "", "suspect": "yellow", "invalid": "red"}
     help="Run each variant so long without a pause instead, and say whether memory leaks, latency drifts or the device "
     "throttles.",
 )
+@click.option(
+    "--energy-csv",
+    metavar="FILE",
+    help="What a meter at the supply records while this runs: time and power. A pattern of load is played first, for "
+    "17 s, which is looked for in it. Default: the machine's own meter.",
+)
+@click.option(
+    "--watts",
+    type=float,
+    metavar="W",
+    help="Estimate the energy from this power, where there is no meter; it is called an estimate everywhere.",
+)
 @click.option("--out", metavar="RUNS.json", help="Keep the raw values here, for `edgeproof compare`.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every choice by chance.")
 @output_options
@@ -94,6 +112,8 @@ def bench(  # noqa: PLR0913 - one for each option
     duration: float | None,
     runs: int | None,
     soak: float | None,
+    energy_csv: str | None,
+    watts: float | None,
     out: str | None,
     seed: int,
 ) -> int:
@@ -127,9 +147,9 @@ def bench(  # noqa: PLR0913 - one for each option
         "input_shape": input_shape,
     }
     if soak is not None:
-        if any(value is not None for value in (rate, duration, runs, out)):
+        if any(value is not None for value in (rate, duration, runs, out, energy_csv, watts)):
             raise UsageError(
-                "A soak has no --rate, --duration, --runs or --out.",
+                "A soak has no --rate, --duration, --runs, --out, --energy-csv or --watts.",
                 hint="Its raw values are in the --json document.",
             )
         return _soak(output, targets, soak, seed, given)
@@ -144,6 +164,7 @@ def bench(  # noqa: PLR0913 - one for each option
             **given,
             plan=Plan(duration, runs, rate, seed),
             out=out,
+            energy=_meter(energy_csv, watts),
             progress=lambda share: step("measuring", round(1000 * share), 1000),
             stop=stop.is_set,
         )
@@ -159,6 +180,24 @@ def bench(  # noqa: PLR0913 - one for each option
     for row in failed:
         complain(EdgeproofError(f"{row['id']}: {row['error']['message']}", hint=row["error"]["hint"]))
     return interrupted.exit_code or (1 if failed else 0)
+
+
+def _meter(energy_csv: str | None, watts: float | None) -> Meter | None:
+    """What was named to tell the energy; None for the machine's own meter."""
+    if energy_csv is not None and watts is not None:
+        raise UsageError("--energy-csv measures and --watts estimates.", hint="Give one of them.")
+    if watts is not None:
+        from edgeproof.devices.meters import Estimate
+
+        return Estimate(watts)
+    if energy_csv is None:
+        return None
+    from edgeproof.devices.meters.external import External
+
+    meter = External(Path(energy_csv), lag_s=_METER_LAG_S)
+    if missing := meter.missing():
+        raise NotFoundError(missing, hint="Its first line names the columns: time (s),power (W).")
+    return meter
 
 
 def _soak(output: Output, targets: tuple[str, ...], minutes: float, seed: int, given: dict[str, Any]) -> int:
@@ -315,9 +354,8 @@ def _energy_said(energy: dict[str, Any]) -> str:
         if above is None
         else f", {_number(above)} mJ of it above the {_number(energy['idle_watts'])} W at rest"
     )
-    return (
-        f"energy from {energy['meter']} ({energy['scope']}, a value every {energy['interval_s']:g} s){rest}"
-    )
+    pace = "" if energy["interval_s"] is None else f", a value every {energy['interval_s']:g} s"
+    return f"energy from {energy['meter']} ({energy['scope']}{pace}){rest}"
 
 
 def _percent(name: str) -> str:

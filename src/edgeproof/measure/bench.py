@@ -13,6 +13,7 @@ import msgspec
 from edgeproof._version import __version__
 from edgeproof.core.errors import UsageError
 from edgeproof.devices.host import describe_host
+from edgeproof.devices.meters import Meter
 from edgeproof.measure.energy import EnergyMeasurer
 from edgeproof.measure.process import WorkerProcess
 from edgeproof.measure.reference import reference_ms
@@ -143,6 +144,7 @@ def measure_session(
     progress: Callable[[float], None] = lambda _share: None,
     stop: Callable[[], bool] = lambda: False,
     root: Path = Path("/"),
+    energy: Meter | None = None,
 ) -> RunsFile:
     """Measure everything that is planned; one variant that fails is a row with its error and the others go on.
 
@@ -151,9 +153,10 @@ def measure_session(
         progress: told the share that is done, 0 to 1.
         stop: asked between blocks whether to end early; what there is by then is kept.
         root: what stands for `/` when the machine is watched; a made-up tree in tests.
+        energy: the meter to use; None for the machine's best.
     """
     plan, number = session.plan, 0
-    meter = EnergyMeasurer(root)
+    meter = EnergyMeasurer(root, energy)
     count = plan.processes
     try:
         while number < count and not stop() and any(not run.error for run in session.runs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,18 @@ class EnergyMeasurer:
 
     Arguments:
         root: what stands for `/`; a made-up tree in tests.
+        meter: the one to use; None for the machine's best.
     """
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        found = meters(root)
-        self._meter: Meter | None = found[0] if found else None
+    def __init__(self, root: Path = Path("/"), meter: Meter | None = None) -> None:
+        self._meter = meter or next(iter(meters(root)), None)
         self._sums: dict[str, _Sum] = {}
         self._idle: float | None = None
+
+    @property
+    def _measures(self) -> bool:
+        """Not so where a stated wattage is all there is: it has no rest, and no readings to wait for."""
+        return self._meter is not None and math.isfinite(self._meter.interval_s)
 
     def measure(self, run: Run, worker: WorkerProcess) -> None:
         """One stretch of runs in an open process, if another is wanted."""
@@ -53,8 +59,9 @@ class EnergyMeasurer:
         if total.stretches >= _STRETCHES:
             return
         if not self._sums or self._idle is None:
-            self._idle = idle_watts(self._meter, _IDLE_S)
-        wanted = float(np.clip(_UPDATES * self._meter.interval_s, _SHORTEST_S, _LONGEST_S))
+            self._idle = idle_watts(self._meter, _IDLE_S) if self._measures else None
+        enough = _UPDATES * self._meter.interval_s if self._measures else 0.0
+        wanted = float(np.clip(enough, _SHORTEST_S, _LONGEST_S))
         count = max(1, int(1e3 * wanted / float(np.median(run.blocks[-1]))))
         self._meter.start()
         try:
@@ -73,7 +80,11 @@ class EnergyMeasurer:
         """Write what was measured into the variants."""
         if self._meter is None:
             return
-        about = {"meter": self._meter.name, "scope": self._meter.scope, "interval_s": self._meter.interval_s}
+        about = {
+            "meter": self._meter.name,
+            "scope": self._meter.scope,
+            "interval_s": self._meter.interval_s if self._measures else None,
+        }
         for variant in variants:
             total = self._sums.get(variant.id, _Sum(reason="not measured"))
             known = total.runs > 0

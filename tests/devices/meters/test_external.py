@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeproof.core.errors import DataError, NotFoundError, UsageError
+from edgeproof.devices.meters import external as external_module
 from edgeproof.devices.meters import marker as marker_module
 from edgeproof.devices.meters.external import External, align, energy_between
 from edgeproof.devices.meters.marker import PATTERN, Marker, play_marker
@@ -169,3 +170,15 @@ def test_a_broken_trace_is_refused_in_one_line(tmp_path: Path, text: str, messag
 def test_no_file_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(NotFoundError):
         read_trace(tmp_path / name)
+
+
+def test_a_recording_that_lags_behind_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "meter.csv"
+    lines = ["time,power\n", *(f"{s},{w}\n" for s, w in zip(*_trace(), strict=True))]
+    file.write_text("".join(lines[:600]))  # the first minute: the run isn't over
+    meter = External(file, lag_s=30)
+    meter._marker, meter._began = MARKER, RUN[0]
+    monkeypatch.setattr(external_module.time, "sleep", lambda _seconds: file.write_text("".join(lines)))
+    clock = iter((RUN[1], *np.linspace(RUN[1], RUN[1] + 29, 100)))
+    monkeypatch.setattr(external_module.time, "perf_counter", lambda: next(clock))
+    assert meter.stop().joules == pytest.approx(210, rel=0.03)

@@ -21,6 +21,7 @@ _MOST_POINTS = 10_000_000
 _LEAST_CORRELATION = 0.8
 _LEAD = 0.1
 _FEWEST_READINGS = 10
+_LOOK_AGAIN_S = 0.25
 
 
 class Alignment(NamedTuple):
@@ -44,12 +45,13 @@ class External:
     Arguments:
         csv: the file that the meter's program writes (`read_trace` says in what form).
         chip_s: how long each step of the marker takes, at least twice the meter's interval; it has 17.
+        lag_s: how long `stop()` waits for a recording that lags behind.
     """
 
     name = "external"
 
-    def __init__(self, csv: Path, chip_s: float = 1.0) -> None:
-        self._csv, self._chip_s = csv, chip_s
+    def __init__(self, csv: Path, chip_s: float = 1.0, lag_s: float = 0.0) -> None:
+        self._csv, self._chip_s, self._lag_s = csv, chip_s, lag_s
         self.scope = f"what the meter of {csv.name} stands in"
         self.interval_s = chip_s / 2  # at the most
         self._marker: Marker | None = None
@@ -81,7 +83,9 @@ class External:
         if self._began is None:
             raise UsageError("The external meter was not started.", hint="Call start() first.")
         self._ended = time.perf_counter()
-        return self.energy()
+        while (found := self.energy()).joules is None and time.perf_counter() < self._ended + self._lag_s:
+            time.sleep(_LOOK_AGAIN_S)
+        return found
 
     def energy(self) -> Energy:
         """What the trace tells of the last run; its `reason` says why where it doesn't.

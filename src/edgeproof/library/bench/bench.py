@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from edgeproof.core.errors import UsageError
 from edgeproof.core.files import check_writable
 from edgeproof.core.options import Options
+from edgeproof.devices.meters import Meter
 from edgeproof.library.bench.photos import made, readable
 from edgeproof.measure.bench import Plan, measure_session, new_session
 from edgeproof.measure.runs import Variant
@@ -37,6 +38,7 @@ def bench(  # noqa: PLR0913 - all but the targets have a default and a name
     input_shape: str = "",
     plan: Plan | None = None,
     out: str | os.PathLike[str] | None = None,
+    energy: Meter | None = None,
     progress: Callable[[float], None] = lambda _share: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> RunsFile:
@@ -52,6 +54,7 @@ def bench(  # noqa: PLR0913 - all but the targets have a default and a name
         input_shape: sizes that a network leaves open, such as "1x3x640x640".
         plan: how long to measure; None for the default.
         out: where the raw values are kept, brought up to date while measuring.
+        energy: the meter to use; None for the machine's best.
         progress: told the share that is done.
         stop: asked now and then whether to end early.
 
@@ -89,6 +92,7 @@ def bench(  # noqa: PLR0913 - all but the targets have a default and a name
             save=lambda file: None if out is None else write_runs(out, file),
             progress=progress,
             stop=stop,
+            energy=energy,
         )
 
 
