@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -90,13 +91,21 @@ def fuzzed_server(folder: Path) -> Iterator[FuzzedServer]:
             patch.setitem(ENVIRONMENT, "EDGEPROOF_HOME", str(folder / "home"))
             for task in ("attributes", "faces", "embeddings"):
                 options += ["--task", task]
+            if importlib.util.find_spec("cryptography"):
+                options += [
+                    "--gallery",
+                    str(folder / "door.db"),
+                    "--key-file",
+                    str(folder / "keys" / "door.key"),
+                ]
         with running("--mem-budget", "300MB", *options, task="") as server:
             fuzzed = FuzzedServer(server)
             yield fuzzed
             fuzzed.client.close()
             code, said = server.end()
             assert code == 0, said
-            assert len(said.splitlines()) == 1, said  # where it listens
+            # Nothing but what it serves, and where.
+            assert all(line.startswith(("Collection ", "Listening on ")) for line in said.splitlines()), said
 
 
 def _two_inputs(path: Path) -> Path:
