@@ -204,7 +204,7 @@ def closing_words(
     print(f"  upright copies               {sheet.parent / 'upright'}")
     print(f"  report of the fit            {fit['report']}")
     print(f"  bundle for the device        {fit['bundle']}")
-    unproven = [row["metric"]["photos_needed"] for row in fit["candidates"] if undecided(row)]
+    unproven = [row["metric"]["needed"] for row in fit["candidates"] if undecided(row)]
     if unproven:
         had = fit["photos"]["evidence"]
         print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -88,6 +89,19 @@ def test_every_candidate_has_its_row(fitted: tuple[dict[str, Any], str, Path]) -
     assert document["photos"]["calibration"] == 3
     assert Path(document["report"]).read_text().startswith("<!")
     assert Path(document["report"]).parent == folder
+
+
+def test_the_demo_says_how_many_photos_are_missing(
+    fitted: tuple[dict[str, Any], str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Path(__file__).parents[2] / "tools/demo.py"
+    found = importlib.util.spec_from_file_location("demo", place)
+    assert found is not None
+    assert found.loader is not None
+    demo = importlib.util.module_from_spec(found)
+    found.loader.exec_module(demo)
+    demo.closing_words([], fitted[0], {}, Path("sheet.jpg"))
+    assert "9 photos can't prove" in capsys.readouterr().out
 
 
 def test_few_photos_prove_nothing_so_the_same_network_is_chosen(
