@@ -1,4 +1,4 @@
-"""Does `edgeproof bench` tell what is different, and only that? On purpose on a machine that does other things too.
+"""Does `edgeproof bench` tell what is different, and only that? It says how busy the machine was.
 
     python benchmarks/run.py bench_honesty
 
@@ -56,7 +56,7 @@ def section() -> str:
             "## Does bench tell what is different, and only that?",
             "",
             f"The orientation network, {_SAME} runs in 8 processes for each name; {_RESNET} for the ResNets. "
-            f"The machine was busy with other things: in {busy:.0%} of the time some program waited for a core. "
+            f"In {busy:.0%} of the time some program waited for a core. "
             'Right for the first row is "can\'t tell", for the second "faster".',
             "",
             *rows,

@@ -14,8 +14,8 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeproof.core.attributes import AgeEstimate, GenderEstimate
-    from edgeproof.library.attributes.images import ImageAttributes
+    from edgeproof.core.attributes import AgeEstimate, FaceAttributes, GenderEstimate
+    from edgeproof.library.image_faces import ImageFaces
 
 F = Callable[..., Any]
 _SHOWN = 40
@@ -141,7 +141,7 @@ def attributes(
     return 1 if any(report.error for report in reports) else 0
 
 
-def _show(output: Output, reports: Sequence[ImageAttributes], seconds: float) -> None:
+def _show(output: Output, reports: Sequence[ImageFaces[FaceAttributes]], seconds: float) -> None:
     rows = [
         (
             str(report.path),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgeproof.core.errors import DataError
 from edgeproof.core.faces import FaceDetections
-from edgeproof.core.files import storage_error
+from edgeproof.core.tables import read_table
 
 COLUMNS = ("fold", "a", "b", "same")
 _ANSWERS = {"1": True, "0": False, "true": True, "false": False}
@@ -34,31 +33,14 @@ def read_pairs(path: str | Path) -> list[Pair]:
         DataError: it isn't such a file, or holds no pair.
         NotFoundError, StorageError: it can't be read.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} has no column {', '.join(missing)}.",
-                    hint="Its first line has to be: fold,a,b,same",
-                )
-            pairs = [_pair(row, reader.line_num, path) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path} is no CSV file in UTF-8: {error}.", hint="Save it as CSV in UTF-8."
-        ) from error
-    except ValueError as error:  # a path with a NUL in it
-        raise DataError(f"{str(path)!r} isn't a path.", hint="Check the spelling of the path.") from error
-    except OSError as error:
-        raise storage_error(path, error) from error
+    pairs = [_pair(cells, line, path) for line, cells in read_table(path, COLUMNS)]
     if not pairs:
         raise DataError(f"{path} holds no pair.", hint="Each line is a pair: fold,a,b,same")
     return pairs
 
 
-def _pair(row: dict[str, Any], line: int, path: str | Path) -> Pair:
-    fold, a, b, same = ((row[name] or "").strip() for name in COLUMNS)
+def _pair(cells: Sequence[str], line: int, path: str | Path) -> Pair:
+    fold, a, b, same = cells
     if not a or not b or same.lower() not in _ANSWERS:
         raise DataError(
             f"Line {line} of {path} is no pair: a is {a!r}, b is {b!r}, same is {same!r}.",

@@ -15,7 +15,8 @@ from edgeproof.cli.output import Output
 from edgeproof.core.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeproof.library.faces.images import ImageFaces
+    from edgeproof.core.faces import Face
+    from edgeproof.library.image_faces import ImageFaces
 
 _SHOWN = 40
 
@@ -84,7 +85,7 @@ def detect(
     return 1 if any(report.error for report in reports) else 0
 
 
-def _show(output: Output, reports: Sequence[ImageFaces], seconds: float) -> None:
+def _show(output: Output, reports: Sequence[ImageFaces[Face]], seconds: float) -> None:
     rows = [
         (
             str(report.path),

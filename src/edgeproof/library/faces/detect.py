@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeproof.core.errors import DiskFullError
-from edgeproof.core.faces import FaceDetections
+from edgeproof.core.faces import Face, FaceDetections
 from edgeproof.core.protocols import Pixels
 from edgeproof.imaging.boxes import stored_boxes
 from edgeproof.imaging.decode import Picture, decode
@@ -15,7 +15,7 @@ from edgeproof.imaging.draw import draw
 from edgeproof.imaging.find import find_photos
 from edgeproof.library.drawn import copy_name, free_name, write_drawn
 from edgeproof.library.faces.faces import OF_ONE_PICTURE, Faces
-from edgeproof.library.faces.images import ImageFaces
+from edgeproof.library.image_faces import ImageFaces
 from edgeproof.streams.ordered import map_ordered
 
 Frame = Literal["upright", "stored"]
@@ -50,7 +50,7 @@ def detect_images(
     frame: Frame = "upright",
     out: Path | None = None,
     workers: int = 1,
-) -> Iterator[ImageFaces]:
+) -> Iterator[ImageFaces[Face]]:
     """Find the faces of each picture, in order; one that can't be read is reported and the rest go on.
 
     Arguments:
@@ -66,7 +66,7 @@ def detect_images(
     """
     faces.open(embed=False)
 
-    def one(item: tuple[Path, Path]) -> ImageFaces:
+    def one(item: tuple[Path, Path]) -> ImageFaces[Face]:
         path, name = item
         try:
             picture = decode(path)
@@ -82,7 +82,9 @@ def detect_images(
     return map_ordered(one, pictures, workers=workers)
 
 
-def _report(path: Path, picture: Picture, found: FaceDetections, faces: Faces, frame: Frame) -> ImageFaces:
+def _report(
+    path: Path, picture: Picture, found: FaceDetections, faces: Faces, frame: Frame
+) -> ImageFaces[Face]:
     width, height = picture.width, picture.height
     if frame == "stored":
         if picture.exif_orientation >= 5:

@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgeproof.core.errors import EdgeproofError, UsageError
+from edgeproof.core.errors import UsageError
 from edgeproof.core.faces import Face
 from edgeproof.core.files import write_atomically
 from edgeproof.imaging.decode import decode
 from edgeproof.library.faces.faces import OF_ONE_PICTURE, Faces
+from edgeproof.library.image_faces import ImageFaces
 from edgeproof.streams.ordered import map_ordered
 
 
-@dataclass(frozen=True)
-class ImageFaces:
-    """What was found in one picture.
-
-    Attributes:
-        path: as given, or as found below a folder that was given.
-        width, height: pixels of the upright picture; None where it couldn't be read.
-        faces: best first.
-        error: why it couldn't be looked at.
-    """
-
-    path: Path
-    width: int | None
-    height: int | None
-    faces: Sequence[Face]
-    error: EdgeproofError | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """One row of CONTRACT's `images`."""
-        return {
-            "path": str(self.path),
-            "width": self.width,
-            "height": self.height,
-            "faces": [face.as_json() for face in self.faces],
-            "error": self.error.as_json() if self.error else None,
-        }
-
-
-def embed_images(paths: Iterable[Path], faces: Faces, *, workers: int = 1) -> Iterator[ImageFaces]:
+def embed_images(paths: Iterable[Path], faces: Faces, *, workers: int = 1) -> Iterator[ImageFaces[Face]]:
     """Find and embed the faces of each picture, in order; one that can't be read is reported and the rest go on.
 
     Arguments:
@@ -58,7 +29,7 @@ def embed_images(paths: Iterable[Path], faces: Faces, *, workers: int = 1) -> It
     """
     faces.open()
 
-    def one(path: Path) -> ImageFaces:
+    def one(path: Path) -> ImageFaces[Face]:
         try:
             picture = decode(path)
             found = faces.detect(picture.pixels)
@@ -69,7 +40,7 @@ def embed_images(paths: Iterable[Path], faces: Faces, *, workers: int = 1) -> It
     return map_ordered(one, paths, workers=workers)
 
 
-def save_embeddings(path: str | Path, reports: Sequence[ImageFaces], faces: Faces) -> None:
+def save_embeddings(path: str | Path, reports: Sequence[ImageFaces[Face]], faces: Faces) -> None:
     """Write all embeddings to one .npz file, whole or not at all.
 
     It holds `embeddings` float32 (N, D), `boxes` float32 (N, 4), `scores` float32 (N,) and `quality` float32 (N,) of

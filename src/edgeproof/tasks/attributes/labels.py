@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeproof.core.attributes import Bucket
 from edgeproof.core.errors import DataError
-from edgeproof.core.files import storage_error
+from edgeproof.core.tables import read_table
 from edgeproof.imaging.crop import square_crops
 from edgeproof.tasks.attributes.estimate import bucket_of
 from edgeproof.tasks.attributes.family import GENDERS, Family
@@ -47,31 +45,14 @@ def read_labels(path: str | Path) -> list[LabelledFace]:
         DataError: it isn't such a file, or holds no face.
         NotFoundError, StorageError: it can't be read.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} has no column {', '.join(missing)}.",
-                    hint="Its first line has to be: file,age,gender",
-                )
-            faces = [_labelled(row, reader.line_num, path) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path} is no CSV file in UTF-8: {error}.", hint="Save it as CSV in UTF-8."
-        ) from error
-    except ValueError as error:  # a path with a NUL in it
-        raise DataError(f"{str(path)!r} isn't a path.", hint="Check the spelling of the path.") from error
-    except OSError as error:
-        raise storage_error(path, error) from error
+    faces = [_labelled(cells, line, path) for line, cells in read_table(path, COLUMNS)]
     if not faces:
         raise DataError(f"{path} holds no face.", hint="Each line is a face: file,age,gender")
     return faces
 
 
-def _labelled(row: dict[str, Any], line: int, path: str | Path) -> LabelledFace:
-    file, age, gender = ((row[name] or "").strip() for name in COLUMNS)
+def _labelled(cells: Sequence[str], line: int, path: str | Path) -> LabelledFace:
+    file, age, gender = cells
     if not file or (gender and gender.lower() not in _GENDERS):
         raise DataError(
             f"Line {line} of {path} is no face: file is {file!r}, gender is {gender!r}.",
