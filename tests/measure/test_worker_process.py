@@ -14,9 +14,8 @@ import pytest
 import edgeproof
 from edgeproof.core import errors
 from edgeproof.core.errors import EdgeproofError, WorkerError
-from edgeproof.engines import open_engine
 from edgeproof.measure.process import WorkerProcess
-from edgeproof.measure.runs import WORKER, Run, Variant, measure, open_request, outputs_of
+from edgeproof.measure.runs import WORKER, Run, Variant, measure, open_request
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="memory is read from /proc")
 _KINDS = sorted(
@@ -268,26 +267,6 @@ def test_a_network_without_rows_is_refused(model: Model, tmp_path: Path) -> None
     run = _null("m", model())
     measure([run], {"x": tmp_path / "none.npy"}, rounds=1, seed=1)
     assert isinstance(run.error, errors.InputError)
-
-
-@pytest.mark.parametrize("side_by_side", [1, 3])
-def test_outputs_are_those_of_the_engine(
-    model: Model, inputs: dict[str, Path], tmp_path: Path, side_by_side: int
-) -> None:
-    files = {"good": model("good"), "bad": model("bad", crash_after=1), "again": model("again")}
-    files["missing"] = tmp_path / "nowhere.json"
-    variants = [Variant(name, file, engine="null") for name, file in files.items()]
-    (tmp_path / "work").mkdir()
-    found = outputs_of(variants, inputs, tmp_path / "work", side_by_side=side_by_side)
-    with open_engine(files["good"], engine="null") as engine:
-        expected = engine.run({"x": np.load(inputs["x"])})["y"]
-    for index in (0, 2):
-        answer = found[index]
-        assert isinstance(answer, dict)
-        np.testing.assert_array_equal(answer["y"], expected)
-    assert "SIGABRT" in str(found[1])
-    assert isinstance(found[3], errors.NotFoundError)
-    assert not list((tmp_path / "work").iterdir())
 
 
 def test_an_unknown_request_is_refused(model: Model, inputs: dict[str, Path]) -> None:

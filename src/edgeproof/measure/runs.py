@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeproof.core.errors import EdgeproofError, WorkerError
+from edgeproof.core.errors import EdgeproofError
 from edgeproof.core.options import Options
-from edgeproof.core.tensor import Array
 from edgeproof.measure.process import WorkerProcess
 
 WORKER = "edgeproof.measure.worker"
@@ -208,50 +207,3 @@ def _start(run: Run, worker: WorkerProcess, inputs: Mapping[str, Path]) -> None:
     # The first runs after opening still fill caches and arenas; they are neither "first" nor steady.
     warm_up = 1 if run.first_ms[-1] > _SLOW_MS else _BLOCK_RUNS[0]
     worker.ask({"do": "time", "runs": warm_up}, _OPEN_TIMEOUT_S)
-
-
-def outputs_of(
-    variants: Sequence[Variant],
-    inputs: Mapping[str, Path],
-    work: Path,
-    *,
-    side_by_side: int = 1,
-    memory_mb: int | None = None,
-    progress: Callable[[], None] = lambda: None,
-) -> list[dict[str, Array] | EdgeproofError]:
-    """Each variant's outputs for every row of the inputs, or the error it met, from a process of its own.
-
-    Arguments:
-        work: a folder for what passes between the processes.
-        side_by_side: how many processes at a time; nothing is timed here.
-    """
-    answers: list[dict[str, Array] | EdgeproofError] = []
-    for start in range(0, len(variants), side_by_side):
-        with ExitStack() as stack:
-            asked = []
-            for number, variant in enumerate(variants[start : start + side_by_side]):
-                worker = stack.enter_context(WorkerProcess(WORKER, memory_mb=memory_mb))
-                asked.append((worker, variant, work / f"outputs-{number}.npz"))
-                _ask_outputs(worker, variant, inputs, asked[-1][2])
-            for worker, _, out in asked:
-                answers.append(_receive_outputs(worker, out))
-                progress()
-    return answers
-
-
-def _ask_outputs(worker: WorkerProcess, variant: Variant, inputs: Mapping[str, Path], out: Path) -> None:
-    with suppress(WorkerError):  # one that died already says so when its answer is awaited
-        worker.send(open_request(variant, inputs, worker.spawned))
-        worker.send({"do": "outputs", "out": str(out)})
-
-
-def _receive_outputs(worker: WorkerProcess, out: Path) -> dict[str, Array] | EdgeproofError:
-    try:
-        worker.receive(_OPEN_TIMEOUT_S)
-        worker.receive(_OUTPUTS_TIMEOUT_S)
-    except EdgeproofError as error:
-        return error
-    with np.load(out, allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
-    out.unlink()
-    return found

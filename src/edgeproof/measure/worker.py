@@ -4,7 +4,6 @@
  "inputs": {NAME: rows.npy}, "whole": BOOL}
 {"do": "time", "runs": N}
 {"do": "arrive", "rate_hz": HZ, "count": N}
-{"do": "outputs", "out": "outputs.npz"}
 {"do": "memory"}
 
 The process of another package measures something else by the same requests: a `Subject` of its own.
@@ -48,10 +47,6 @@ class Subject(Protocol):
         """What else the runs since the last call gave, beside their latencies."""
         ...
 
-    def outputs(self, out: str) -> dict[str, Any]:
-        """Write the outputs for all rows to a file."""
-        ...
-
 
 class Measurer:
     """Answers the requests of the module's text about one subject.
@@ -75,8 +70,6 @@ class Measurer:
                 return self._time(request["runs"])
             case "arrive":
                 return self._arrive(request["rate_hz"], request["count"])
-            case "outputs":
-                return self._opened.outputs(request["out"])
             case "memory":
                 return {"memory_mb": {"steady": peak_mb(), "pss": pss_mb()}}
             case other:
@@ -176,16 +169,6 @@ class Network:
 
     def taken(self) -> dict[str, Any]:
         return {}
-
-    def outputs(self, out: str) -> dict[str, Any]:
-        count = len(next(iter(self._rows.values())))
-        answers = [self._engine.run(self._feed(row)) for row in range(count)]
-        arrays = {
-            spec.name: np.concatenate([answer[spec.name] for answer in answers])
-            for spec in self._engine.outputs
-        }
-        np.savez(out, **arrays)  # type: ignore[arg-type]
-        return {"rows": count}
 
 
 if __name__ == "__main__":

@@ -165,9 +165,6 @@ class _Task:
         self._stages, self._found = {name: [] for name in STAGES}, 0
         return {"stages_ms": stages, "found": found}
 
-    def outputs(self, out: str) -> dict[str, Any]:  # noqa: ARG002
-        raise WorkerError("A task's results are no tensors.", hint="Ask a network for its outputs.")
-
 
 if __name__ == "__main__":
     serve(Measurer(_Task).handle)
