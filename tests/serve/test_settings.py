@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from edgeproof.core.errors import NotFoundError, UsageError
+from edgeproof.serve.run import _listen
 from edgeproof.serve.settings import Settings
 from edgeproof.serve.tasks import TASK_ROWS
 
@@ -58,3 +60,9 @@ def test_what_can_not_be_meant_is_refused(settings: Settings, error: type[Except
 def test_a_file_may_be_named_as_a_task_is(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"x")
     Settings(models={"detect": str(tmp_path / "x.onnx")}).check()
+
+
+def test_answers_of_kept_connections_are_sent_at_once() -> None:
+    # asyncio sets TCP_NODELAY on what such a socket accepts, and on nothing else.
+    with _listen(Settings(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

@@ -23,7 +23,7 @@ from edgeproof.cli.output import Output
 )
 @click.option(
     "--mem-budget",
-    default="200MB",
+    default="180MB",
     show_default=True,
     metavar="SIZE",
     help="What the service may take there.",

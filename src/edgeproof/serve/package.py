@@ -75,7 +75,7 @@ class Package:
 
 
 def package(
-    bundles: Sequence[str | Path], out: str | Path, *, tasks: Sequence[str] = (), memory: str = "200MB"
+    bundles: Sequence[str | Path], out: str | Path, *, tasks: Sequence[str] = (), memory: str = "180MB"
 ) -> Package:
     """Write the folder, whole or not at all.
 
